@@ -1,0 +1,44 @@
+# Everything Ichor links, found in one place. Debian 12's package names are in the messages.
+find_package(OpenMP REQUIRED COMPONENTS C)
+find_package(ZLIB REQUIRED)
+
+# The openmp build of OpenBLAS by its own path: the libblas that the system points to may have one thread, or
+# threads of its own that fight with ours.
+find_library(OPENBLAS_LIBRARY openblas PATH_SUFFIXES openblas-openmp NO_CMAKE_ENVIRONMENT_PATH)
+find_path(OPENBLAS_INCLUDE cblas.h PATH_SUFFIXES openblas-openmp ${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp)
+# niftiio's own CMake package is broken in Debian 12.
+find_library(NIFTI_LIBRARY nifti2)
+find_library(ZNZ_LIBRARY znz)
+find_path(NIFTI_INCLUDE nifti2_io.h PATH_SUFFIXES nifti)
+find_library(INIH_LIBRARY inih)
+find_path(INIH_INCLUDE ini.h)
+find_library(JANSSON_LIBRARY jansson)
+find_path(JANSSON_INCLUDE jansson.h)
+find_path(STB_INCLUDE stb_image_write.h PATH_SUFFIXES stb)
+find_library(DEFLATE_LIBRARY deflate)
+find_path(DEFLATE_INCLUDE libdeflate.h)
+# DCMTK's own CMake package pulls in all of it, with what its network and printing parts need.
+find_library(DCMDATA_LIBRARY dcmdata)
+find_library(DCMJPEG_LIBRARY dcmjpeg)
+find_library(DCMJPLS_LIBRARY dcmjpls)
+find_library(OFLOG_LIBRARY oflog)
+find_library(OFSTD_LIBRARY ofstd)
+find_path(DCMTK_INCLUDE dcmtk/dcmdata/dctk.h)
+find_library(OPENJPEG_LIBRARY openjp2)
+find_path(OPENJPEG_INCLUDE openjpeg.h PATH_SUFFIXES openjpeg-2.5 openjpeg-2.4)
+
+foreach(pair "OPENBLAS_LIBRARY:libopenblas-openmp-dev" "OPENBLAS_INCLUDE:libopenblas-openmp-dev"
+             "NIFTI_LIBRARY:libnifti-dev" "ZNZ_LIBRARY:libnifti-dev" "NIFTI_INCLUDE:libnifti-dev"
+             "INIH_LIBRARY:libinih-dev" "INIH_INCLUDE:libinih-dev" "JANSSON_LIBRARY:libjansson-dev"
+             "JANSSON_INCLUDE:libjansson-dev" "STB_INCLUDE:libstb-dev"
+             "DEFLATE_LIBRARY:libdeflate-dev" "DEFLATE_INCLUDE:libdeflate-dev" "DCMDATA_LIBRARY:libdcmtk-dev"
+             "DCMJPEG_LIBRARY:libdcmtk-dev" "DCMJPLS_LIBRARY:libdcmtk-dev" "OFLOG_LIBRARY:libdcmtk-dev"
+             "OFSTD_LIBRARY:libdcmtk-dev" "DCMTK_INCLUDE:libdcmtk-dev" "OPENJPEG_LIBRARY:libopenjp2-7-dev"
+             "OPENJPEG_INCLUDE:libopenjp2-7-dev")
+  string(REPLACE ":" ";" pair ${pair})
+  list(GET pair 0 variable)
+  list(GET pair 1 package)
+  if(NOT ${variable})
+    message(FATAL_ERROR "${variable} was not found: install ${package}")
+  endif()
+endforeach()

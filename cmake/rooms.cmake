@@ -1,0 +1,22 @@
+# A room is one static library, ichor_<room>. Its CMakeLists.txt names its sources and the rooms it may call;
+# tests/rooms.cmake checks that no #include points against these arrows.
+add_library(ichor_flags INTERFACE)
+target_include_directories(ichor_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(ichor_flags INTERFACE _GNU_SOURCE ICHOR_VERSION="${PROJECT_VERSION}")
+target_compile_options(ichor_flags INTERFACE -Wall -Wextra -Werror -Wshadow -Wvla -Wundef -Wformat=2
+                       $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
+                       -ffp-contract=off -fno-math-errno)
+target_link_libraries(ichor_flags INTERFACE m)
+if(ICHOR_SANITIZE)
+  target_compile_options(ichor_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
+                         -fno-omit-frame-pointer)
+  target_link_options(ichor_flags INTERFACE -fsanitize=address,undefined)
+endif()
+
+# ich_room(<room> SOURCES <files> CALLS <rooms> LINKS <libraries>)
+function(ich_room room)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;CALLS;LINKS" ${ARGN})
+  add_library(ichor_${room} STATIC ${ROOM_SOURCES})
+  list(TRANSFORM ROOM_CALLS PREPEND ichor_)
+  target_link_libraries(ichor_${room} PUBLIC ichor_flags ${ROOM_CALLS} PRIVATE ${ROOM_LINKS})
+endfunction()

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds, runs every test.
+#   ./test.sh           everything, sanitizers included
+#   ./test.sh --quick   the release build's quick tests, for daily work
+set -euo pipefail
+cd "$(dirname "$0")"
+
+quick=
+case ${1:-} in
+--quick) quick=1 ;;
+"") ;;
+*) echo "usage: ./test.sh [--quick]" >&2; exit 2 ;;
+esac
+
+tools/packages.sh build tests
+jobs=$(nproc)
+
+run() { # preset, ctest arguments
+    local preset=$1 folder=$2
+    shift 2
+    cmake --preset "$preset" >/dev/null
+    cmake --build "$folder" -j "$jobs" -- --quiet 2>/dev/null || cmake --build "$folder" -j "$jobs"
+    ctest --test-dir "$folder" --output-on-failure --no-tests=error "$@"
+}
+
+if [ -n "$quick" ]; then
+    run release build -LE slow
+else
+    run release build
+    run sanitize build-sanitize -LE "slow|speed"
+fi
