@@ -1,0 +1,397 @@
+/* plan.c: from a part of a graph to steps and memory.
+ *
+ * 1. which nodes the outputs need            mark_needed
+ * 2. which neighbours become one step        make_steps, fuse
+ * 3. whose gradients are wanted              mark_wanted
+ * 4. which values are computed twice         choose_redo: what is cheap and has its inputs at hand in
+ * backward (batch norm, ReLU, shortcuts) is dropped after forward and computed again just before backward
+ * needs it (Chen et al. 2016, arXiv 1604.06174; for batch norm: Pleiss et al. 2017, arXiv 1707.06990)
+ * 5. when each value is born and last read   make_values, make_gradients
+ * 6. where each buffer lies                  place_buffers: largest first, at the lowest offset that no
+ *    buffer alive at the same time covers (greedy by size: Pisarchyk and Lee, arXiv 2001.03288)
+ */
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int forward_time(int step) { return step + 1; }
+static int fill_time(const ich_exec *e) { return e->n_steps + 1; }
+static int backward_time(const ich_exec *e, int step) { return 2 * e->n_steps + 1 - step; }
+static int end_time(const ich_exec *e) { return 2 * e->n_steps + 2; }
+
+static const ich_node *node_of(const ich_exec *e, int node) { return &e->graph->nodes[node]; }
+static const ich_layer *layer_of(const ich_exec *e, int node) { return e->layers[node_of(e, node)->op]; }
+
+static bool is_listed(const int *list, int count, int node) {
+    for (int i = 0; i < count; i++)
+        if (list[i] == node) return true;
+    return false;
+}
+
+static bool is_input(const ich_exec *e, int node) {
+    return is_listed(e->options.inputs, e->options.n_inputs, node);
+}
+
+static bool is_output(const ich_exec *e, int node) {
+    return is_listed(e->options.outputs, e->options.n_outputs, node);
+}
+
+static size_t value_bytes(const ich_exec *e, int node) {
+    const ich_node *n = node_of(e, node);
+    size_t rows = (size_t)(n->domain == ICH_PER_STUDY ? e->options.max_studies : e->options.max_rows);
+    return ich_align(rows * ich_shape_count(n->shape) * e->element);
+}
+
+/* Walks back from the outputs; a node that is neither computed nor supplied is the caller's mistake. */
+static bool mark_needed(ich_exec *e, bool *needed, ich_error *err) {
+    for (int i = 0; i < e->options.n_outputs; i++) needed[e->options.outputs[i]] = true;
+    for (int n = e->graph->n_nodes - 1; n >= 0; n--) {
+        if (!needed[n] || is_input(e, n)) continue;
+        const ich_node *node = node_of(e, n);
+        if (node->op < 0)
+            return ich_fail(err, "model: node '%s' is an input that was not supplied", node->name);
+        if (node->domain == ICH_PER_STUDY && e->options.max_studies < 1)
+            return ich_fail(err, "model: node '%s' works on studies, and none were planned", node->name);
+        for (int i = 0; i < node->n_inputs; i++) needed[node->inputs[i]] = true;
+    }
+    return true;
+}
+
+/* The only needed consumer of node's value, or -1 when there are several, or the caller reads it too. */
+static int only_consumer(const ich_exec *e, const bool *needed, int node) {
+    int consumer = -1;
+    if (is_output(e, node)) return -1;
+    for (int n = node + 1; n < e->graph->n_nodes; n++) {
+        if (!needed[n] || is_input(e, n)) continue;
+        for (int i = 0; i < node_of(e, n)->n_inputs; i++) {
+            if (node_of(e, n)->inputs[i] != node) continue;
+            if (consumer >= 0) return -1;
+            consumer = n;
+        }
+    }
+    return consumer;
+}
+
+static bool is_op(const ich_exec *e, int node, const char *op) {
+    return node >= 0 && node_of(e, node)->op == ich_layer_index(op);
+}
+
+/* Lets step `s` swallow the nodes behind it, in the order that its formula allows: norm, add, relu. */
+static void fuse(ich_exec *e, const bool *needed, int s) {
+    ich_step *step = &e->steps[s];
+    unsigned fuses = e->options.keep_all ? 0 : layer_of(e, step->node)->fuses;
+    if (e->options.gradient && (fuses & ICH_FUSES_INFERENCE_ONLY)) fuses = 0;
+    bool fixed_norm = !e->options.gradient && !e->options.batch_statistics;
+
+    int next = only_consumer(e, needed, step->out);
+    if ((fuses & ICH_FUSES_NORM_INFERENCE) && fixed_norm && is_op(e, next, "batch_norm")) {
+        step->norm = step->out = next;
+        e->step_of[next] = s;
+        next = only_consumer(e, needed, next);
+    }
+    if ((fuses & ICH_FUSES_ADD) && is_op(e, next, "add")) {
+        const int *inputs = node_of(e, next)->inputs;
+        int other = inputs[0] == step->out ? inputs[1] : inputs[0];
+        bool ready = is_input(e, other) || e->step_of[other] >= 0; /* computed by an earlier step */
+        if (ready && other != step->out) {
+            step->add_value = other;
+            step->out = next;
+            e->step_of[next] = s;
+            next = only_consumer(e, needed, next);
+        }
+    }
+    if ((fuses & ICH_FUSES_RELU) && is_op(e, next, "relu")) {
+        step->call.relu = true;
+        step->out = next;
+        e->step_of[next] = s;
+    }
+}
+
+static bool make_steps(ich_exec *e, const bool *needed, ich_error *err) {
+    e->steps = ich_new((size_t)e->graph->n_nodes, sizeof *e->steps, "the plan", err);
+    if (!e->steps) return false;
+    for (int n = 0; n < e->graph->n_nodes; n++) {
+        if (!needed[n] || is_input(e, n) || e->step_of[n] >= 0) continue;
+        ich_step *step = &e->steps[e->n_steps];
+        *step = (ich_step){.node = n, .norm = -1, .out = n, .add_value = -1, .saved = -1, .redo_before = -1};
+        e->step_of[n] = e->n_steps;
+        fuse(e, needed, e->n_steps++);
+    }
+    return true;
+}
+
+static void mark_wanted(ich_exec *e) {
+    if (!e->options.gradient) return;
+    for (int i = 0; i < e->options.n_inputs; i++) e->wants[e->options.inputs[i]] = e->options.input_gradient;
+    for (int s = 0; s < e->n_steps; s++) {
+        const ich_step *step = &e->steps[s];
+        const ich_node *node = node_of(e, step->node);
+        bool wants = step->add_value >= 0 && e->wants[step->add_value];
+        for (int i = 0; i < node->n_inputs; i++) wants |= e->wants[node->inputs[i]];
+        for (int p = 0; p < node->n_params; p++)
+            wants |= e->graph->params[node->params[p]].trainable && !e->options.frozen_params;
+        e->wants[step->out] = wants;
+    }
+}
+
+static int new_buffer(ich_exec *e, size_t bytes, int birth, int death) {
+    e->buffers[e->n_buffers] = (ich_buffer){.bytes = bytes, .birth = birth, .death = death};
+    return e->n_buffers++;
+}
+
+/* -- readers ------------------------------------------------------------------------------------------- */
+
+static bool reads(const ich_exec *e, const ich_step *step, int node) {
+    return step->add_value == node ||
+           is_listed(node_of(e, step->node)->inputs, node_of(e, step->node)->n_inputs, node);
+}
+
+/* Backward of step s reads node's value: as an input, or as what the step itself produced. */
+static bool backward_reads(const ich_exec *e, int s, int node) {
+    const ich_step *step = &e->steps[s];
+    const unsigned needs = layer_of(e, step->node)->needs;
+    if (!e->wants[step->out]) return false;
+    if (step->out == node) return step->call.relu || (needs & ICH_NEEDS_OUTPUT);
+    return (needs & ICH_NEEDS_INPUT) &&
+           is_listed(node_of(e, step->node)->inputs, node_of(e, step->node)->n_inputs, node);
+}
+
+/* -- what is computed twice ---------------------------------------------------------------------------- */
+
+/* Step s is cheap and backward will have its inputs. */
+static bool can_redo(const ich_exec *e, int s, const bool *available) {
+    const ich_step *step = &e->steps[s];
+    const ich_node *node = node_of(e, step->node);
+    bool all = layer_of(e, step->node)->cheap && (step->add_value < 0 || available[step->add_value]);
+    for (int i = 0; i < node->n_inputs; i++) all &= available[node->inputs[i]];
+    return all;
+}
+
+/* Marks values that backward may have: those it needs anyway, and those that are cheap to make from them. */
+static void mark_available(const ich_exec *e, bool *needed, bool *available) {
+    for (int n = 0; n < e->graph->n_nodes; n++) {
+        for (int s = 0; s < e->n_steps; s++) needed[n] |= backward_reads(e, s, n);
+        available[n] = needed[n] || is_input(e, n) || is_output(e, n);
+    }
+    for (int s = 0; s < e->n_steps; s++) available[e->steps[s].out] |= can_redo(e, s, available);
+}
+
+/* From the last step to the first: a value that is needed, by backward or to make another one again, is made
+ * again where it can be; it must then be there before the first who asks, that is, the last in forward. */
+static void choose_redo(ich_exec *e, bool *needed, bool *available) {
+    if (!e->options.gradient || e->options.keep_all) return;
+    mark_available(e, needed, available);
+    for (int s = e->n_steps - 1; s >= 0; s--) {
+        ich_step *step = &e->steps[s];
+        if (!needed[step->out] || is_output(e, step->out) || !can_redo(e, s, available)) continue;
+        for (int u = s; u < e->n_steps; u++) {
+            const ich_step *user = &e->steps[u];
+            int asks = backward_reads(e, u, step->out) ? u : -1;
+            if (u > s && reads(e, user, step->out) && user->redo_before > asks) asks = user->redo_before;
+            if (asks > step->redo_before) step->redo_before = asks;
+        }
+        for (int n = 0; n < e->graph->n_nodes; n++) needed[n] |= reads(e, step, n);
+    }
+}
+
+/* The last time anybody reads node's value in backward, itself or made again; `first` in forward if nobody.
+ */
+static int last_backward_read(const ich_exec *e, int node, int first) {
+    int last = first;
+    for (int s = 0; s < e->n_steps; s++) {
+        const int redo = e->steps[s].redo_before;
+        if (backward_reads(e, s, node) && backward_time(e, s) > last) last = backward_time(e, s);
+        if (redo >= 0 && reads(e, &e->steps[s], node) && backward_time(e, redo) > last)
+            last = backward_time(e, redo);
+    }
+    return last;
+}
+
+/* The last time anybody reads node's value, as forward made it. */
+static int last_read(const ich_exec *e, int node) {
+    if (e->options.keep_all || is_output(e, node)) return end_time(e);
+    const int made = e->step_of[node];
+    int last = forward_time(made);
+    for (int s = 0; s < e->n_steps; s++)
+        if (reads(e, &e->steps[s], node) && forward_time(s) > last) last = forward_time(s);
+    return e->steps[made].redo_before >= 0 ? last : last_backward_read(e, node, last);
+}
+
+static void make_values(ich_exec *e) {
+    for (int i = 0; i < e->options.n_inputs; i++) {
+        int node = e->options.inputs[i];
+        /* An input stays readable until the end: callers may run forward again without refilling it. */
+        e->value[node] = new_buffer(e, value_bytes(e, node), 0, end_time(e));
+    }
+    for (int s = 0; s < e->n_steps; s++) {
+        ich_step *step = &e->steps[s];
+        const ich_node *node = node_of(e, step->node);
+        int last = last_read(e, step->out), first = node->inputs[0];
+        bool reuse = layer_of(e, step->node)->in_place && !e->options.keep_all && !is_input(e, first) &&
+                     last_read(e, first) == forward_time(s) &&
+                     value_bytes(e, first) == value_bytes(e, step->out);
+        if (reuse) {
+            ich_buffer *buffer = &e->buffers[e->value[step->out] = e->value[first]];
+            if (last > buffer->death) buffer->death = last;
+        } else {
+            e->value[step->out] = new_buffer(e, value_bytes(e, step->out), forward_time(s), last);
+        }
+        if (step->redo_before < 0) continue;
+        const int made = backward_time(e, step->redo_before);
+        e->again[step->out] =
+            new_buffer(e, value_bytes(e, step->out), made, last_backward_read(e, step->out, made));
+    }
+}
+
+/* Gives node's gradient a buffer, or the step's own d_out when that may be overwritten; then the writer that
+ * is not the first must accumulate. */
+static bool gradient_target(ich_exec *e, int node, int s, bool may_take_d_out) {
+    int now = backward_time(e, s);
+    int death = is_input(e, node) || e->options.keep_all ? end_time(e) : backward_time(e, e->step_of[node]);
+    if (e->gradient[node] >= 0) return true;
+    int out = e->gradient[e->steps[s].out];
+    if (may_take_d_out && !e->options.keep_all && e->buffers[out].bytes == value_bytes(e, node)) {
+        e->gradient[node] = out;
+        if (death > e->buffers[out].death) e->buffers[out].death = death;
+    } else {
+        e->gradient[node] = new_buffer(e, value_bytes(e, node), now, death);
+    }
+    return false;
+}
+
+static void make_gradients(ich_exec *e) {
+    for (int i = 0; i < e->options.n_outputs; i++) {
+        int node = e->options.outputs[i];
+        if (!e->wants[node] || e->gradient[node] >= 0) continue;
+        int death =
+            e->options.keep_all || is_input(e, node) ? end_time(e) : backward_time(e, e->step_of[node]);
+        e->gradient[node] = new_buffer(e, value_bytes(e, node), fill_time(e), death);
+    }
+    for (int s = e->n_steps - 1; s >= 0; s--) {
+        ich_step *step = &e->steps[s];
+        const ich_layer *layer = layer_of(e, step->node);
+        if (!e->wants[step->out]) continue;
+        bool taken = false; /* d_out can be given away once */
+        if (step->add_value >= 0 && e->wants[step->add_value]) {
+            step->call.accumulate_add = gradient_target(e, step->add_value, s, true);
+            taken = e->gradient[step->add_value] == e->gradient[step->out];
+        }
+        const ich_node *node = node_of(e, step->node);
+        for (int i = 0; i < node->n_inputs; i++) {
+            if (!e->wants[node->inputs[i]]) continue;
+            bool may_take = i == 0 && !taken && (layer->in_place || layer->in_place_backward);
+            step->call.accumulate[i] = gradient_target(e, node->inputs[i], s, may_take);
+        }
+    }
+}
+
+/* What a layer asks for beside its values, at the largest number of rows. */
+static void size_steps(ich_exec *e) {
+    for (int s = 0; s < e->n_steps; s++) {
+        ich_step *step = &e->steps[s];
+        const ich_node *node = node_of(e, step->node);
+        const ich_layer *layer = layer_of(e, step->node);
+        ich_call *call = &step->call;
+        call->attr = &node->attr;
+        call->node = step->node;
+        call->rows = e->options.max_rows;
+        call->studies = e->options.max_studies;
+        call->n_inputs = node->n_inputs;
+        for (int i = 0; i < node->n_inputs; i++) {
+            call->in_shape[i] = node_of(e, node->inputs[i])->shape;
+            call->in_domain[i] = node_of(e, node->inputs[i])->domain;
+        }
+        call->out_shape = node->shape;
+        call->gradient = e->wants[step->out];
+        call->batch_statistics = e->options.batch_statistics;
+        call->training = e->options.training;
+        call->pack_on_use = e->options.pack_on_use;
+        call->kernels = e->options.kernels;
+        step->prepared_bytes = layer->prepared ? ich_align(layer->prepared(call)) : 0;
+        size_t scratch = layer->scratch ? ich_align(layer->scratch(call)) : 0;
+        if (scratch > e->scratch_bytes) e->scratch_bytes = scratch;
+        size_t saved = layer->saved && call->gradient ? ich_align(layer->saved(call)) : 0;
+        if (saved)
+            step->saved = new_buffer(e, saved, forward_time(s),
+                                     e->options.keep_all ? end_time(e) : backward_time(e, s));
+        if (step->norm >= 0) {
+            step->bias_bytes = ich_align((size_t)node->shape.c * e->element);
+            size_t fold = ich_align(e->graph->params[node->params[0]].count * e->element);
+            if (fold > e->fold_bytes) e->fold_bytes = fold;
+        }
+    }
+}
+
+/* Largest first; equal ones in their order, so that the plan is the same everywhere. */
+static int by_size(const void *a, const void *b, void *buffers) {
+    const ich_buffer *x = &((ich_buffer *)buffers)[*(const int *)a],
+                     *y = &((ich_buffer *)buffers)[*(const int *)b];
+    if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
+    return *(const int *)a - *(const int *)b;
+}
+
+static bool place_buffers(ich_exec *e, ich_error *err) {
+    int n = e->n_buffers;
+    int *order = ich_new((size_t)n + 1, sizeof *order, "the plan", err);
+    if (!order) return false;
+    for (int i = 0; i < n; i++) order[i] = i;
+    qsort_r(order, (size_t)n, sizeof *order, by_size, e->buffers);
+    for (int i = 0; i < n; i++) {
+        ich_buffer *b = &e->buffers[order[i]];
+        b->offset = 0;
+        for (bool moved = true; moved;) { /* slide up past every neighbour in time that overlaps */
+            moved = false;
+            for (int j = 0; j < i; j++) {
+                const ich_buffer *other = &e->buffers[order[j]];
+                bool together = b->birth <= other->death && other->birth <= b->death;
+                bool overlap =
+                    b->offset < other->offset + other->bytes && other->offset < b->offset + b->bytes;
+                if (!together || !overlap) continue;
+                b->offset = other->offset + other->bytes;
+                moved = true;
+            }
+        }
+        if (b->offset + b->bytes > e->planned_bytes) e->planned_bytes = b->offset + b->bytes;
+    }
+    free(order);
+    return true;
+}
+
+static size_t add_up(ich_exec *e) {
+    size_t permanent = 0;
+    for (int s = 0; s < e->n_steps; s++) {
+        e->steps[s].prepared_offset = permanent;
+        permanent += e->steps[s].prepared_bytes;
+        e->steps[s].bias_offset = permanent;
+        permanent += e->steps[s].bias_bytes;
+    }
+    return e->planned_bytes + e->scratch_bytes + e->fold_bytes + permanent;
+}
+
+bool ich_plan_make(ich_exec *e, ich_error *err) {
+    size_t nodes = (size_t)e->graph->n_nodes;
+    e->step_of = ich_new(nodes, sizeof *e->step_of, "the plan", err);
+    e->value = ich_new(nodes, sizeof *e->value, "the plan", err);
+    e->gradient = ich_new(nodes, sizeof *e->gradient, "the plan", err);
+    e->again = ich_new(nodes, sizeof *e->again, "the plan", err);
+    e->wants = ich_new(nodes, sizeof *e->wants, "the plan", err);
+    /* value, value again, gradient, saved */
+    e->buffers = ich_new(4 * nodes + 1, sizeof *e->buffers, "the plan", err);
+    bool *marks = ich_new(3 * nodes, sizeof *marks, "the plan", err);
+    bool ok = e->step_of && e->value && e->gradient && e->again && e->wants && e->buffers && marks;
+    for (size_t i = 0; ok && i < nodes; i++) e->step_of[i] = e->value[i] = e->gradient[i] = e->again[i] = -1;
+    ok = ok && mark_needed(e, marks, err) && make_steps(e, marks, err);
+    if (ok) {
+        mark_wanted(e);
+        choose_redo(e, marks + nodes, marks + 2 * nodes);
+    }
+    free(marks);
+    if (!ok) return false;
+    make_values(e);
+    make_gradients(e);
+    size_steps(e);
+    if (!place_buffers(e, err)) return false;
+    e->total_bytes = add_up(e);
+    return true;
+}

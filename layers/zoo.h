@@ -1,0 +1,32 @@
+/* zoo.h: the models, as graphs.
+ *
+ * CNNs carry torchvision's module names; a graph holds one CNN and one or both heads.
+ *   image head:  fc: features -> logits per slice                                   (pretraining)
+ *   study head:  lstm -> attention -> attention.pool -> classifier: logits per study (fine-tuning)
+ *                and classifier.slices: the same linear on every slice's h_t          (localisation)
+ * Calls: graph. Called by: infer/model.c, tests.
+ */
+#ifndef ICH_LAYERS_ZOO_H
+#define ICH_LAYERS_ZOO_H
+
+#include "graph.h"
+
+typedef struct ich_study_head {
+    int hidden;    /* LSTM units per direction, 128 */
+    int attention; /* units of the attention, 128 */
+    int heads;     /* 1 */
+    bool gated;    /* true */
+} ich_study_head;
+
+/* Name of CNN 0, 1, …; NULL behind the last. */
+const char *ich_zoo_arch(int index);
+bool ich_zoo_knows(const char *arch, ich_error *err); /* fails with the names that there are */
+
+/* Adds input ("input", size × size × channels) and the CNN up to its features ("avgpool"); returns the
+ * features' node or -1 with graph->error set. */
+int ich_zoo_cnn(ich_graph *graph, const char *arch, int size, int channels);
+int ich_zoo_image_head(ich_graph *graph, int features, int labels); /* node "fc" */
+int ich_zoo_study_head(ich_graph *graph, int features, const ich_study_head *head,
+                       int labels); /* node "classifier" */
+
+#endif
