@@ -1,0 +1,298 @@
+/* Whole models against torch: logits, every gradient, and three optimizer steps (make_golden.py tells how
+ * the numbers came about). Each model runs through the float exec of every kernel table; the double exec and
+ * the digests share torch's double precision, so there the bound is tight. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/csv.h"
+#include "data/labels.h"
+#include "layers/exec.h"
+#include "layers/loss.h"
+#include "layers/zoo.h"
+#include "optim/optimizer.h"
+
+enum { SAMPLES = 6 };
+
+typedef struct golden {
+    const char *file, *arch;
+    int size, studies, lengths[3];
+    bool mil, sgd;
+} golden;
+
+static const golden models[] = {
+    {"resnet18.csv", "resnet18", 75, 1, {3}, false, true},
+    {"resnet50.csv", "resnet50", 65, 1, {3}, false, false},
+    {"mil.csv", "resnet18", 65, 3, {5, 1, 7}, true, false},
+};
+
+/* -- the hash that both sides draw from --------------------------------------------------------------- */
+
+static uint32_t fnv1a(const char *text) {
+    uint32_t hash = 0x811c9dc5u;
+    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 0x01000193u;
+    return hash;
+}
+
+static double number(uint32_t name, size_t i) { /* in [-1, 1) */
+    uint32_t x = (uint32_t)i * 0x9e3779b9u + name;
+    x = (x ^ x >> 16) * 0x21f0aaadu;
+    x = (x ^ x >> 15) * 0x735a2d97u;
+    x ^= x >> 15;
+    return (double)(x >> 8) / 8388608.0 - 1;
+}
+
+static bool ends_with(const char *text, const char *tail) {
+    size_t n = strlen(text), m = strlen(tail);
+    return n >= m && !strcmp(text + n - m, tail);
+}
+
+/* fill() of make_golden.py */
+static void fill(const ich_graph *graph, float *values) {
+    for (int p = 0; p < graph->n_params; p++) {
+        const ich_param *param = &graph->params[p];
+        bool norm = strstr(param->name, "bn") || strstr(param->name, "downsample.1");
+        double scale = 0.1, shift = 0;
+        if (ends_with(param->name, "running_var")) {
+            scale = 0.3, shift = 1;
+        } else if (param->rank == 4) {
+            scale = (float)sqrt(6.0 / ((double)param->dims[0] * param->dims[2] * param->dims[3]));
+        } else if (param->rank == 2) {
+            scale = (float)sqrt(1.0 / param->dims[1]);
+        } else if (norm && ends_with(param->name, "weight")) {
+            scale = 0.2, shift = 1;
+        }
+        for (size_t i = 0; i < param->count; i++)
+            values[param->offset + i] = (float)(shift + scale * number(fnv1a(param->name), i));
+    }
+}
+
+/* -- comparing with the table --------------------------------------------------------------------------- */
+
+/* Digest of `value` against the row (stage, name); `bound` is relative to the tensor's norm and element size.
+ */
+static void compare(const ich_csv *table, const char *stage, const char *name, const double *value,
+                    size_t count, double bound) {
+    char label[160];
+    double want[2 + SAMPLES], norm = 0, probe = 0;
+    size_t row = 0;
+    while (row < table->n_rows &&
+           (strcmp(ich_csv_cell(table, row, 0), stage) || strcmp(ich_csv_cell(table, row, 1), name)))
+        row++;
+    if (row == table->n_rows) fail_msg("%s has no row %s,%s", table->path, stage, name);
+    for (int i = 0; i < 2 + SAMPLES; i++) want[i] = strtod(ich_csv_cell(table, row, 2 + i), NULL);
+
+    snprintf(label, sizeof label, "%s/probe", name);
+    for (size_t i = 0; i < count; i++) {
+        norm += value[i] * value[i];
+        probe += value[i] * number(fnv1a(label), i);
+    }
+    norm = sqrt(norm);
+    if (!(fabs(norm - want[0]) <= bound * want[0] && fabs(probe - want[1]) <= bound * want[0]))
+        fail_msg("%s %s %s: norm %.9g and probe %.9g, torch has %.9g and %.9g", table->path, stage, name,
+                 norm, probe, want[0], want[1]);
+    snprintf(label, sizeof label, "%s/samples", name);
+    double typical = want[0] / sqrt((double)count);
+    for (int i = 0; i < SAMPLES; i++) {
+        size_t where = (size_t)((number(fnv1a(label), (size_t)i) + 1) / 2 * (double)count);
+        double error = fabs(value[where] - want[2 + i]);
+        if (!(error <= bound * fmax(fabs(want[2 + i]), 3 * typical)))
+            fail_msg("%s %s %s[%zu]: %.9g, torch has %.9g", table->path, stage, name, where, value[where],
+                     want[2 + i]);
+    }
+}
+
+static void compare_float(const ich_csv *table, const char *stage, const char *name, const float *value,
+                          size_t count, double bound) {
+    double *wide = malloc(count * sizeof *wide);
+    assert_non_null(wide);
+    for (size_t i = 0; i < count; i++) wide[i] = value[i];
+    compare(table, stage, name, wide, count, bound);
+    free(wide);
+}
+
+/* -- one model
+ * ------------------------------------------------------------------------------------------------ */
+
+typedef struct run {
+    const golden *g;
+    ich_graph graph;
+    ich_csv table;
+    ich_exec *exec;
+    int input, output, rows, targets, offsets[4];
+    float *values, *gradients;
+} run;
+
+static void build(run *r, const golden *g) {
+    char path[512];
+    ich_error err = {0};
+    *r = (run){.g = g};
+    snprintf(path, sizeof path, "%s/tests/golden/%s", ICHOR_SOURCE, g->file);
+    if (!ich_csv_read(&r->table, path, &err)) fail_msg("%s", err.text);
+    for (int i = 0; i < g->studies; i++) r->offsets[i + 1] = r->rows += g->lengths[i];
+    r->targets = g->mil ? g->studies : r->rows;
+    ich_graph_init(&r->graph);
+    int features = ich_zoo_cnn(&r->graph, g->arch, g->size, 3);
+    ich_study_head head = {.hidden = 128, .attention = 128, .heads = 1, .gated = true};
+    r->output = g->mil ? ich_zoo_study_head(&r->graph, features, &head, ICH_LABELS)
+                       : ich_zoo_image_head(&r->graph, features, ICH_LABELS);
+    if (r->output < 0) fail_msg("%s", r->graph.error.text);
+    r->values = aligned_alloc(64, r->graph.n_values * sizeof(float));
+    r->gradients = aligned_alloc(64, r->graph.n_values * sizeof(float));
+    assert_true(r->values && r->gradients);
+    memset(r->values, 0, r->graph.n_values * sizeof(float));
+    fill(&r->graph, r->values);
+}
+
+static ich_exec_options options_of(const run *r, ich_precision precision, const void *kernels) {
+    return (ich_exec_options){.precision = precision,
+                              .inputs = {ich_graph_find(&r->graph, "input")},
+                              .n_inputs = 1,
+                              .outputs = {r->output},
+                              .n_outputs = 1,
+                              .max_rows = r->rows + 2, /* a plan serves fewer rows too */
+                              .max_studies = r->g->mil ? r->g->studies + 1 : 0,
+                              .gradient = true,
+                              .batch_statistics = !r->g->mil,
+                              .kernels = kernels};
+}
+
+static void targets_of(const run *r, double *target) {
+    for (int i = 0; i < r->targets * ICH_LABELS; i++) target[i] = number(fnv1a("labels"), (size_t)i) > 0.2;
+    target[2] = NAN;
+}
+
+static size_t image_count(const run *r) {
+    return (size_t)r->rows * (size_t)r->g->size * (size_t)r->g->size * 3;
+}
+
+/* Forward, loss, backward in float; returns the loss. */
+static double pass(run *r, float *logits) {
+    double wide[64];
+    float target[64];
+    targets_of(r, wide);
+    for (int i = 0; i < r->targets * ICH_LABELS; i++) target[i] = (float)wide[i];
+    memset(r->gradients, 0, r->graph.n_values * sizeof(float));
+    ich_exec_prepare(r->exec);
+    float *images = ich_exec_value(r->exec, ich_graph_find(&r->graph, "input"));
+    for (size_t i = 0; i < image_count(r); i++) images[i] = (float)number(fnv1a("images"), i);
+    ich_exec_forward(r->exec, r->rows, r->g->mil ? r->g->studies : 0, r->g->mil ? r->offsets : NULL);
+    memcpy(logits, ich_exec_value(r->exec, r->output), (size_t)(r->targets * ICH_LABELS) * sizeof(float));
+    double loss = ich_loss_bce_f32(r->targets, ICH_LABELS, logits, target, ich_label_weights,
+                                   1.0 / (7 * r->targets), ich_exec_gradient(r->exec, r->output));
+    ich_exec_backward(r->exec);
+    return loss;
+}
+
+static void compare_params(run *r, const char *stage, const float *values, double bound) {
+    for (int p = 0; p < r->graph.n_params; p++) {
+        const ich_param *param = &r->graph.params[p];
+        if (param->trainable)
+            compare_float(&r->table, stage, param->name, values + param->offset, param->count, bound);
+    }
+}
+
+static void check_float(run *r, const ich_kernels_f32 *kernels) {
+    ich_error err = {0};
+    float logits[64];
+    char stage[16];
+    ich_exec_options options = options_of(r, ICH_F32, kernels);
+    r->exec = ich_exec_create(&r->graph, &options, &err);
+    if (!r->exec) fail_msg("%s", err.text);
+    ich_exec_bind(r->exec, r->values, r->gradients);
+    ich_optimizer optimizer;
+    if (!ich_optimizer_init(&optimizer, r->g->sgd ? ICH_SGD : ICH_ADAMW, &r->graph, 0, &err))
+        fail_msg("%s", err.text);
+    optimizer.clip = 0;
+    optimizer.momentum = 0.9;
+    optimizer.eps = 1e-3;
+    optimizer.weight_decay = r->g->sgd ? 0 : 0.01;
+    double lr[ICH_GROUPS] = {r->g->sgd ? 0.01 : 1e-4, r->g->sgd ? 0.01 : 1e-3};
+    for (int i = 0; i < 4; i++) {
+        double loss = pass(r, logits);
+        snprintf(stage, sizeof stage, "loss%d", i);
+        compare(&r->table, stage, "loss", &loss, 1, 1e-4);
+        snprintf(stage, sizeof stage, "logits%d", i);
+        compare_float(&r->table, stage, "logits", logits, (size_t)(r->targets * ICH_LABELS), i ? 1e-3 : 1e-4);
+        if (i == 0) compare_params(r, "gradient", r->gradients, 1e-3);
+        if (i < 3) ich_optimizer_step(&optimizer, &r->graph, lr, r->gradients, r->values);
+    }
+    compare_params(r, "after", r->values, 1e-4);
+    ich_optimizer_free(&optimizer);
+    ich_exec_free(r->exec);
+}
+
+static void check_double(run *r) {
+    ich_error err = {0};
+    ich_exec_options options = options_of(r, ICH_F64, NULL);
+    ich_exec *exec = ich_exec_create(&r->graph, &options, &err);
+    if (!exec) fail_msg("%s", err.text);
+    size_t n = r->graph.n_values;
+    double *values = calloc(n, sizeof *values), *gradients = calloc(n, sizeof *gradients), target[64],
+           weight[ICH_LABELS];
+    assert_true(values && gradients);
+    for (size_t i = 0; i < n; i++) values[i] = r->values[i];
+    for (int i = 0; i < ICH_LABELS; i++) weight[i] = ich_label_weights[i];
+    targets_of(r, target);
+    ich_exec_bind(exec, values, gradients);
+    ich_exec_prepare(exec);
+    double *images = ich_exec_value(exec, ich_graph_find(&r->graph, "input"));
+    for (size_t i = 0; i < image_count(r); i++) images[i] = number(fnv1a("images"), i);
+    ich_exec_forward(exec, r->rows, r->g->mil ? r->g->studies : 0, r->g->mil ? r->offsets : NULL);
+    const double *logits = ich_exec_value(exec, r->output);
+    compare(&r->table, "logits0", "logits", logits, (size_t)(r->targets * ICH_LABELS), 1e-9);
+    ich_loss_bce_f64(r->targets, ICH_LABELS, logits, target, weight, 1.0 / (7 * r->targets),
+                     ich_exec_gradient(exec, r->output));
+    ich_exec_backward(exec);
+    for (int p = 0; p < r->graph.n_params; p++) {
+        const ich_param *param = &r->graph.params[p];
+        if (param->trainable)
+            compare(&r->table, "gradient", param->name, gradients + param->offset, param->count, 1e-7);
+    }
+    free(values);
+    free(gradients);
+    ich_exec_free(exec);
+}
+
+static void tear_down(run *r) {
+    free(r->values);
+    free(r->gradients);
+    ich_graph_free(&r->graph);
+    ich_csv_free(&r->table);
+}
+
+static void models_match_torch_in_float(void **state) {
+    (void)state;
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++)
+        for (const char *const *name = ich_kernels_available(); *name; name++) {
+            run r;
+            if (!strcmp(*name, "reference")) continue; /* minutes; check_double runs the same loops */
+            print_message("%s, %s kernels\n", models[m].file, *name);
+            build(&r, &models[m]);
+            check_float(&r, ich_kernels_f32_named(*name));
+            tear_down(&r);
+        }
+}
+
+static void models_match_torch_in_double(void **state) {
+    (void)state;
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
+        run r;
+        build(&r, &models[m]);
+        check_double(&r);
+        tear_down(&r);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(models_match_torch_in_float),
+                                       cmocka_unit_test(models_match_torch_in_double)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
