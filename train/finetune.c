@@ -1,0 +1,263 @@
+#include "finetune.h"
+
+#include "features.h"
+#include "feed.h"
+#include "loop.h"
+#include "mil.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct finetuning {
+    ich_loop loop;
+    bool frozen;       /* the CNN: features come from `features` */
+    size_t group_size; /* studies a step */
+    uint32_t *order;   /* train studies in this epoch's order */
+    int *offsets;      /* [group_size + 1] of the group at work */
+    float (*labels)[ICH_LABELS];
+    ich_mil learning, judging;
+    ich_feed feed, val_feed;
+    ich_features features;
+    size_t images; /* slices of all train studies */
+} finetuning;
+
+/* -- groups -------------------------------------------------------------------------------------------- */
+
+/* Studies [first, first + n) of a list as a group, in the buffers of `f`. */
+static ich_mil_group group_of(finetuning *f, const uint32_t *list, size_t first, size_t n) {
+    const ich_source *source = &f->loop.source;
+    f->offsets[0] = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t study = list[first + i];
+        f->offsets[i + 1] = f->offsets[i] + source->cache.slices[study];
+        memcpy(f->labels[i], source->dataset.studies[study].label, sizeof *f->labels);
+    }
+    return (ich_mil_group){.n = (int)n,
+                           .study = list + first,
+                           .offsets = f->offsets,
+                           .label = (const float(*)[ICH_LABELS])f->labels};
+}
+
+static ich_mil_group group_of_step(finetuning *f, size_t step) {
+    const size_t n = f->loop.source.n_train, first = step * f->group_size;
+    return group_of(f, f->order, first, n - first < f->group_size ? n - first : f->group_size);
+}
+
+static int descending(const void *a, const void *b) {
+    const int x = *(const int *)a, y = *(const int *)b;
+    return (x < y) - (x > y);
+}
+
+/* Slices of the longest group that any order can put together: of the `group` longest studies. 0 with a
+ * message when there is no memory, or they are too many to count. */
+static int longest_group(const ich_source *source, const uint32_t *list, size_t n, size_t group,
+                         ich_error *err) {
+    int *slices = ich_new(n, sizeof *slices, "the lengths of studies", err);
+    if (!slices) return 0;
+    int64_t sum = 0;
+    for (size_t i = 0; i < n; i++) slices[i] = source->cache.slices[list[i]];
+    qsort(slices, n, sizeof *slices, descending);
+    for (size_t i = 0; i < group && i < n; i++) sum += slices[i];
+    free(slices);
+    if (sum > INT32_MAX / 2) {
+        ich_fail(err, "%zu studies a step may have %lld slices: lower --studies", group, (long long)sum);
+        return 0;
+    }
+    return (int)sum;
+}
+
+/* -- machinery ----------------------------------------------------------------------------------------- */
+
+static size_t slices_of(const ich_source *source, const uint32_t *list, size_t n) {
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (size_t)source->cache.slices[list[i]];
+    return sum;
+}
+
+static bool open_learning(finetuning *f, ich_error *err) {
+    const ich_recipe *recipe = &f->loop.job->recipe;
+    const ich_source *source = &f->loop.source;
+    const ich_augment augment = ich_recipe_augment(recipe);
+    const int rows = longest_group(source, source->train, source->n_train, f->group_size, err);
+    if (rows == 0) return false;
+    const ich_mil_options options = {.chunk = ich_recipe_chunk(recipe),
+                                     .rows = rows,
+                                     .studies = (int)f->group_size,
+                                     .learns = true,
+                                     .cnn_learns = !f->frozen};
+    if (!ich_mil_open(&f->learning, &f->loop.model, &options, err)) return false;
+    ich_mil_bind(&f->learning, f->loop.model.values, f->loop.gradients);
+    f->images = slices_of(source, source->train, source->n_train);
+    if (f->frozen) return true;
+    const int chunk = f->learning.chunk;
+    const size_t batches = 2 * (f->images / (size_t)chunk + f->loop.steps);
+    return ich_feed_open(&f->feed, &source->cache, recipe->augment ? &augment : NULL, chunk, 2 * f->images,
+                         batches, err);
+}
+
+/* What judges single studies: validation, and the features of a frozen CNN. */
+static bool open_judging(finetuning *f, ich_error *err) {
+    const ich_source *source = &f->loop.source;
+    const int chunk = ich_recipe_chunk(&f->loop.job->recipe);
+    if (source->n_val == 0 && !f->frozen) return true;
+    int rows = longest_group(source, source->train, source->n_train, 1, err);
+    if (rows == 0) return false;
+    if (source->n_val > 0) {
+        const int other = longest_group(source, source->val, source->n_val, 1, err);
+        if (other == 0) return false;
+        if (other > rows) rows = other;
+    }
+    const ich_mil_options options = {.chunk = chunk, .rows = rows, .studies = 1};
+    if (!ich_mil_open(&f->judging, &f->loop.model, &options, err)) return false;
+    if (f->frozen || source->n_val == 0) return true;
+    const size_t images = slices_of(source, source->val, source->n_val);
+    return ich_feed_open(&f->val_feed, &source->cache, NULL, f->judging.chunk, images,
+                         images / (size_t)f->judging.chunk + source->n_val, err);
+}
+
+static bool open_finetuning(finetuning *f, const ich_train_job *job, ich_error *err) {
+    const ich_recipe *recipe = &job->recipe;
+    if (!ich_loop_open(&f->loop, job, "finetune", false, err)) return false;
+    const ich_source *source = &f->loop.source;
+    f->frozen = recipe->freeze_cnn;
+    f->group_size = (size_t)recipe->studies < source->n_train ? (size_t)recipe->studies : source->n_train;
+    f->loop.lr[ICH_GROUP_CNN] = f->frozen ? 0 : recipe->lr_cnn;
+    f->loop.lr[ICH_GROUP_HEAD] = recipe->lr;
+    f->order = ich_new(source->n_train, sizeof *f->order, "the order of studies", err);
+    f->offsets = ich_new(f->group_size + 1, sizeof *f->offsets, "a group of studies", err);
+    f->labels = ich_new(f->group_size, sizeof *f->labels, "the labels of a group", err);
+    if (!f->order || !f->offsets || !f->labels) return false;
+    const size_t steps = (source->n_train + f->group_size - 1) / f->group_size;
+    if (!ich_loop_position(&f->loop, steps, source->n_train, err)) return false;
+    if (!open_learning(f, err) || !open_judging(f, err)) return false;
+    if (!f->frozen) return true;
+    ich_mil_bind(&f->judging, f->loop.model.values, NULL);
+    return ich_features_compute(&f->features, source, &f->judging, job, err);
+}
+
+static void close_finetuning(finetuning *f) {
+    ich_feed_close(&f->feed);
+    ich_feed_close(&f->val_feed);
+    ich_mil_close(&f->learning);
+    ich_mil_close(&f->judging);
+    ich_features_free(&f->features);
+    free(f->order);
+    free(f->offsets);
+    free(f->labels);
+    ich_loop_close(&f->loop);
+}
+
+/* -- learning ------------------------------------------------------------------------------------------ */
+
+static bool begin(void *self, int epoch, size_t batch, ich_error *err) {
+    (void)err;
+    finetuning *f = self;
+    const ich_source *source = &f->loop.source;
+    ich_rng rng = ich_rng_make(f->loop.job->recipe.seed, ICH_RNG_ORDER, (uint64_t)epoch);
+    memcpy(f->order, source->train, source->n_train * sizeof *f->order);
+    ich_rng_shuffle(&rng, f->order, source->n_train);
+    if (f->frozen) return true;
+    ich_feed_clear(&f->feed);
+    for (size_t b = batch; b < f->loop.steps; b++) {
+        const ich_mil_group group = group_of_step(f, b);
+        ich_mil_plan(&f->learning, &f->feed, &group, epoch, true);
+    }
+    ich_feed_start(&f->feed, f->loop.job->recipe.seed);
+    return true;
+}
+
+/* The features of a group into the head; from the CNN or from the store. */
+static bool fill_head(finetuning *f, ich_mil *mil, ich_feed *feed, const ich_mil_group *group,
+                      ich_error *err) {
+    float *input = ich_mil_head_input(mil);
+    if (!f->frozen) return ich_mil_features(mil, feed, group->offsets[group->n], input, err);
+    ich_features_gather(&f->features, group, input);
+    return true;
+}
+
+static bool step(void *self, size_t number, double *loss, const char **who, ich_error *err) {
+    finetuning *f = self;
+    ich_loop *loop = &f->loop;
+    const float *logits;
+    const ich_mil_group group = group_of_step(f, number);
+    const int rows = group.offsets[group.n];
+    *who = loop->source.dataset.studies[group.study[0]].study_id;
+    ich_mil_key(&f->learning, loop->job->recipe.seed, (uint64_t)loop->at.epoch * loop->steps + number);
+    if (!fill_head(f, &f->learning, &f->feed, &group, err)) return false;
+    *loss = ich_mil_head(&f->learning, &group, true, &logits);
+    ich_tally_add(&loop->tally, group.n, *loss, logits, group.label[0]);
+    loop->tally.images += (size_t)rows;
+    return f->frozen || ich_mil_backward(&f->learning, &f->feed, rows, err);
+}
+
+static void changed(void *self) {
+    finetuning *f = self;
+    ich_mil_bind(&f->learning, f->loop.model.values, f->loop.gradients);
+}
+
+static bool validate(void *self, float *values, ich_tally *tally, ich_error *err) {
+    finetuning *f = self;
+    const ich_train_job *job = f->loop.job;
+    const ich_source *source = &f->loop.source;
+    ich_mil_bind(&f->judging, values, NULL);
+    if (!f->frozen) {
+        ich_feed_clear(&f->val_feed);
+        for (size_t i = 0; i < source->n_val; i++) {
+            const ich_mil_group group = group_of(f, source->val, i, 1);
+            ich_mil_plan(&f->judging, &f->val_feed, &group, 0, false);
+        }
+        ich_feed_start(&f->val_feed, job->recipe.seed);
+    }
+    for (size_t i = 0; i < source->n_val && !ich_stopped(job); i++) {
+        const float *logits;
+        const ich_mil_group group = group_of(f, source->val, i, 1);
+        if (!fill_head(f, &f->judging, &f->val_feed, &group, err)) return false;
+        const double loss = ich_mil_head(&f->judging, &group, false, &logits);
+        ich_tally_add(tally, 1, loss, logits, group.label[0]);
+        tally->images += (size_t)group.offsets[1];
+        ich_progress_update(job->progress, "validation", i + 1, source->n_val, "studies", NULL);
+    }
+    return true;
+}
+
+static double waited(void *self) {
+    const finetuning *f = self;
+    return (f->feed.loader ? ich_loader_waited(f->feed.loader) : 0) +
+           (f->val_feed.loader ? ich_loader_waited(f->val_feed.loader) : 0);
+}
+
+bool ich_finetune(const ich_train_job *job, ich_train_result *result, ich_error *err) {
+    finetuning f = {0};
+    *result = (ich_train_result){0};
+    bool done = open_finetuning(&f, job, err);
+    if (ich_stopped(job)) {
+        done = result->stopped = true; /* while decoding or computing features: a resumed run does the rest */
+    } else if (done) {
+        const ich_learner learner = {.self = &f,
+                                     .images = f.images,
+                                     .begin = begin,
+                                     .step = step,
+                                     .changed = changed,
+                                     .validate = f.loop.source.n_val > 0 ? validate : NULL,
+                                     .rows_val = f.loop.source.n_val,
+                                     .waited = waited};
+        done = ich_loop_run(&f.loop, &learner, result, err);
+    }
+    close_finetuning(&f);
+    return done;
+}
+
+bool ich_finetune_inherit(ich_recipe *recipe, const char *init, ich_error *err) {
+    ich_model parent;
+    if (!ich_model_load(&parent, init, err)) return false;
+    memcpy(recipe->arch, parent.recipe.arch, sizeof recipe->arch);
+    memcpy(recipe->windows, parent.recipe.windows, sizeof recipe->windows);
+    recipe->size = parent.recipe.size;
+    if (parent.classifier >= 0) {
+        recipe->hidden = parent.recipe.hidden;
+        recipe->attention = parent.recipe.attention;
+        recipe->heads = parent.recipe.heads;
+        recipe->gated = parent.recipe.gated;
+    }
+    ich_model_free(&parent);
+    return true;
+}

@@ -1,0 +1,331 @@
+#include "loop.h"
+
+#include "data/file.h"
+#include "run.h"
+#include "tensor/arena.h"
+#include "tensor/team.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- opening ------------------------------------------------------------------------------------------- */
+
+static char *path_in_run(const ich_loop *loop, const char *name, ich_error *err) {
+    return ich_run_path(loop->job->out, name, err);
+}
+
+/* There is a checkpoint to go on from. */
+static bool has_state(const ich_loop *loop) {
+    char *path = path_in_run(loop, ICH_RUN_STATE, NULL);
+    const bool there = loop->job->resume && path && ich_path_exists(path);
+    free(path);
+    return there;
+}
+
+/* Identity of a model: FNV-1a over its numbers. */
+static void hash_values(const ich_model *model, char hex[17]) {
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (int p = 0; p < model->graph.n_params; p++) {
+        const ich_param *param = &model->graph.params[p];
+        const unsigned char *bytes = (const unsigned char *)(model->values + param->offset);
+        for (size_t i = 0; i < param->count * sizeof(float); i++) hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    }
+    snprintf(hex, 17, "%016llx", (unsigned long long)hash);
+}
+
+static bool start_from(ich_loop *loop, const char *init, ich_error *err) {
+    ich_model parent;
+    if (!ich_model_load(&parent, init, err)) return false;
+    int copied = 0;
+    ich_error why = {0};
+    bool done =
+        ich_model_adopt(&loop->model, &parent, &copied, &why) || ich_fail(err, "%s: %s", init, why.text);
+    if (done) {
+        char hex[17];
+        hash_values(&parent, hex);
+        done = ich_model_set_meta(&loop->model, "parent", hex, err);
+        ich_progress_line(loop->job->progress, "%s: %d of %d arrays taken over", init, copied,
+                          loop->model.graph.n_params);
+    }
+    ich_model_free(&parent);
+    return done;
+}
+
+static bool make_model(ich_loop *loop, bool image_head, ich_error *err) {
+    ich_recipe recipe = loop->job->recipe;
+    recipe.threads = 0; /* no part of the result: the same bytes for any number */
+    char seed[24];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)recipe.seed);
+    if (!ich_model_create(&loop->model, &recipe, image_head, !image_head, err)) return false;
+    if (!ich_model_set_meta(&loop->model, "verb", loop->verb, err) ||
+        !ich_model_set_meta(&loop->model, "dataset", loop->source.fingerprint, err) ||
+        !ich_model_set_meta(&loop->model, "seed", seed, err))
+        return false;
+    if (!loop->job->init || has_state(loop)) return true; /* a checkpoint holds all weights */
+    return start_from(loop, loop->job->init, err);
+}
+
+static bool make_optimizer(ich_loop *loop, ich_error *err) {
+    const ich_recipe *recipe = &loop->job->recipe;
+    const ich_graph *graph = &loop->model.graph;
+    const bool sgd = !strcmp(recipe->optimizer, "sgd");
+    if (!ich_optimizer_init(&loop->optimizer, sgd ? ICH_SGD : ICH_ADAMW, graph, recipe->ema, err))
+        return false;
+    loop->optimizer.momentum = recipe->momentum;
+    loop->optimizer.weight_decay = recipe->weight_decay;
+    loop->optimizer.clip = recipe->clip;
+    loop->schedule = !strcmp(recipe->schedule, "constant") ? ICH_CONSTANT
+                     : !strcmp(recipe->schedule, "cosine") ? ICH_COSINE
+                                                           : ICH_ONECYCLE;
+    loop->gradients = aligned_alloc(ICH_ALIGN, ich_align(graph->n_values * sizeof *loop->gradients));
+    return loop->gradients || ich_fail(err, "no memory for %zu MiB of gradients", graph->n_values >> 18);
+}
+
+bool ich_loop_open(ich_loop *loop, const ich_train_job *job, const char *verb, bool image_head,
+                   ich_error *err) {
+    memset(loop, 0, sizeof *loop);
+    loop->job = job;
+    loop->verb = verb;
+    loop->at.best = NAN;
+    if (!ich_source_open(&loop->source, job->dataset, image_head, err) || !ich_run_claim(job, verb, err))
+        return false;
+    if (!loop->source.split)
+        ich_progress_line(
+            job->progress,
+            "%s: no split: learning from all studies, without validation; 'ichor split' makes one",
+            job->dataset);
+    return make_model(loop, image_head, err) && ich_source_decode(&loop->source, job, err) &&
+           make_optimizer(loop, err);
+}
+
+void ich_loop_close(ich_loop *loop) {
+    ich_source_free(&loop->source);
+    ich_model_free(&loop->model);
+    ich_optimizer_free(&loop->optimizer);
+    ich_tally_free(&loop->tally);
+    ich_log_free(&loop->log);
+    free(loop->gradients);
+    memset(loop, 0, sizeof *loop);
+}
+
+/* -- saving -------------------------------------------------------------------------------------------- */
+
+static ich_checkpoint checkpoint_of(ich_loop *loop) {
+    return (ich_checkpoint){.verb = loop->verb,
+                            .fingerprint = loop->source.fingerprint,
+                            .steps = loop->steps,
+                            .rows = loop->rows,
+                            .epochs = loop->job->recipe.epochs,
+                            .model = &loop->model,
+                            .optimizer = &loop->optimizer,
+                            .tally = &loop->tally,
+                            .log = &loop->log,
+                            .position = &loop->at};
+}
+
+bool ich_loop_position(ich_loop *loop, size_t steps, size_t rows, ich_error *err) {
+    loop->steps = steps;
+    loop->rows = rows;
+    loop->saved_at = ich_seconds();
+    if (!ich_tally_init(&loop->tally, rows, err)) return false;
+    if (!has_state(loop)) return true;
+    char *path = path_in_run(loop, ICH_RUN_STATE, err);
+    const ich_checkpoint checkpoint = checkpoint_of(loop);
+    const bool done = path && ich_checkpoint_load(&checkpoint, path, err);
+    free(path);
+    if (done)
+        ich_progress_line(loop->job->progress, "%s: going on at epoch %d, step %zu of %zu", loop->job->out,
+                          loop->at.epoch + 1, loop->at.batch, steps);
+    return done;
+}
+
+/* A model with a NaN is worse than none: what was there before stays. */
+static bool check_finite(const ich_loop *loop, ich_error *err) {
+    for (int p = 0; p < loop->model.graph.n_params; p++) {
+        const ich_param *param = &loop->model.graph.params[p];
+        for (size_t i = 0; i < param->count; i++)
+            if (!isfinite(loop->model.values[param->offset + i]))
+                return ich_fail(err, "epoch %d, after step %zu: weight '%s' is not finite: lower --lr",
+                                loop->at.epoch + 1, loop->at.batch, param->name);
+    }
+    return true;
+}
+
+static bool save_checkpoint(ich_loop *loop, ich_error *err) {
+    char *path = path_in_run(loop, ICH_RUN_STATE, err);
+    const ich_checkpoint checkpoint = checkpoint_of(loop);
+    const bool done = path && check_finite(loop, err) && ich_checkpoint_save(&checkpoint, path, err);
+    free(path);
+    loop->saved_at = ich_seconds();
+    return done;
+}
+
+/* The weights that are judged and saved: averaged, if the recipe asks for it. */
+static float *judged_values(ich_loop *loop) {
+    return loop->optimizer.average ? loop->optimizer.average : loop->model.values;
+}
+
+static bool save_model(ich_loop *loop, const char *name, ich_error *err) {
+    char *path = path_in_run(loop, name, err);
+    ich_model model = loop->model; /* borrowed, with other values */
+    model.values = judged_values(loop);
+    const bool done = path && ich_model_save(&model, path, err);
+    free(path);
+    return done;
+}
+
+static bool save_log(ich_loop *loop, ich_error *err) {
+    char *path = path_in_run(loop, ICH_RUN_LOG, err);
+    const bool done = path && ich_log_write(&loop->log, path, err);
+    free(path);
+    return done;
+}
+
+/* -- an epoch ------------------------------------------------------------------------------------------ */
+
+/* Factor on the peak learning rates of step `batch` of this epoch. */
+static double factor_at(const ich_loop *loop, size_t batch) {
+    const uint64_t steps = (uint64_t)loop->job->recipe.epochs * loop->steps;
+    return ich_schedule_factor(loop->schedule, (uint64_t)loop->at.epoch * loop->steps + batch, steps,
+                               loop->job->recipe.warmup);
+}
+
+static bool one_step(ich_loop *loop, const ich_learner *learner, double *loss, ich_error *err) {
+    const size_t batch = loop->at.batch;
+    const char *who = "";
+    memset(loop->gradients, 0, loop->model.graph.n_values * sizeof *loop->gradients);
+    if (!learner->step(learner->self, batch, loss, &who, err)) return false;
+    if (!isfinite(*loss))
+        return ich_fail(
+            err,
+            "epoch %d, step %zu (first study %s): the loss is not finite: lower --lr, or look at that "
+            "scan",
+            loop->at.epoch + 1, batch + 1, who);
+    double lr[ICH_GROUPS];
+    for (int g = 0; g < ICH_GROUPS; g++) lr[g] = loop->lr[g] * factor_at(loop, batch);
+    const double norm =
+        ich_optimizer_step(&loop->optimizer, &loop->model.graph, lr, loop->gradients, loop->model.values);
+    if (!isfinite(norm))
+        return ich_fail(
+            err,
+            "epoch %d, step %zu (first study %s): the gradient is not finite: lower --lr, or look at "
+            "that scan",
+            loop->at.epoch + 1, batch + 1, who);
+    learner->changed(learner->self);
+    return true;
+}
+
+static bool checkpoint_is_due(const ich_loop *loop) {
+    const double minutes = loop->job->checkpoint_minutes;
+    return minutes > 0 && ich_seconds() - loop->saved_at >= 60 * minutes;
+}
+
+/* Seconds and waiting since `from`, added to the position. */
+static void clock_in(ich_loop *loop, const ich_learner *learner, double *from, double *waited_from) {
+    const double now = ich_seconds(), waited = learner->waited(learner->self);
+    loop->at.seconds += now - *from;
+    loop->at.waited += waited - *waited_from;
+    *from = now;
+    *waited_from = waited;
+}
+
+/* The remaining steps of this epoch; ends early when asked to stop. */
+static bool learn(ich_loop *loop, const ich_learner *learner, ich_error *err) {
+    const ich_train_job *job = loop->job;
+    char what[40], note[40];
+    snprintf(what, sizeof what, "epoch %d/%d", loop->at.epoch + 1, job->recipe.epochs);
+    if (loop->at.batch < loop->steps && !learner->begin(learner->self, loop->at.epoch, loop->at.batch, err))
+        return false;
+    ich_progress_update(job->progress, what, loop->tally.images, learner->images, "images", NULL);
+    double from = ich_seconds(), waited = learner->waited(learner->self);
+    while (loop->at.batch < loop->steps && !ich_stopped(job)) {
+        double loss = 0;
+        if (!one_step(loop, learner, &loss, err)) return false;
+        loop->at.batch++;
+        clock_in(loop, learner, &from, &waited);
+        snprintf(note, sizeof note, "loss %.4f", ich_tally_loss(&loop->tally));
+        ich_progress_update(job->progress, what, loop->tally.images, learner->images, "images", note);
+        if (loop->at.batch < loop->steps && checkpoint_is_due(loop) && !save_checkpoint(loop, err))
+            return false;
+    }
+    return true;
+}
+
+static ich_log_row row_of(const ich_loop *loop, const char *split, const ich_tally *tally) {
+    return (ich_log_row){.epoch = loop->at.epoch + 1,
+                         .split = split,
+                         .loss = ich_tally_loss(tally),
+                         .auc = ich_tally_auc(tally),
+                         .lr = loop->lr[ICH_GROUP_HEAD] * factor_at(loop, loop->steps - 1),
+                         .images = tally->images};
+}
+
+static void tell(const ich_loop *loop, const ich_log_row *row, bool best) {
+    const bool judged = !strcmp(row->split, "val");
+    char auc[32] = "";
+    if (!isnan(row->auc)) snprintf(auc, sizeof auc, ", AUC %.4f", row->auc);
+    ich_progress_line(loop->job->progress, "epoch %d/%d: %s loss %.4f%s%s", row->epoch,
+                      loop->job->recipe.epochs, judged ? "validation" : "training", row->loss, auc,
+                      judged && best ? ", the best so far" : "");
+}
+
+/* Validation, best and last model, log rows, next epoch, checkpoint: in this order, so that a run killed in
+ * between repeats it from the older checkpoint and writes the same again. */
+static bool finish_epoch(ich_loop *loop, const ich_learner *learner, const ich_tally *val, double seconds,
+                         double waited, ich_error *err) {
+    ich_log_row row = row_of(loop, "train", &loop->tally);
+    row.seconds = loop->at.seconds;
+    row.waiting = loop->at.waited;
+    if (!ich_log_add(&loop->log, &row, err)) return false;
+    bool best = true;
+    if (learner->validate) {
+        row = row_of(loop, "val", val);
+        row.seconds = seconds;
+        row.waiting = waited;
+        if (!isfinite(row.loss))
+            return ich_fail(err, "epoch %d: the validation loss is not finite: lower --lr", row.epoch);
+        if (!ich_log_add(&loop->log, &row, err)) return false;
+        best = isnan(loop->at.best) || row.loss < loop->at.best;
+        if (best) loop->at.best = row.loss;
+    }
+    if (best) loop->at.best_epoch = row.epoch;
+    if (!check_finite(loop, err) || !save_model(loop, ICH_RUN_LAST, err)) return false;
+    if ((best && !save_model(loop, ICH_RUN_MODEL, err)) || !save_log(loop, err)) return false;
+    tell(loop, &row, best);
+    loop->at.epoch++;
+    loop->at.batch = 0;
+    loop->at.seconds = loop->at.waited = 0;
+    ich_tally_clear(&loop->tally);
+    return save_checkpoint(loop, err);
+}
+
+static bool validate_and_finish(ich_loop *loop, const ich_learner *learner, ich_tally *val, ich_error *err) {
+    const double from = ich_seconds(), waited = learner->waited(learner->self);
+    ich_tally_clear(val);
+    if (learner->validate && !learner->validate(learner->self, judged_values(loop), val, err)) return false;
+    if (ich_stopped(loop->job)) return true; /* the judgement may be half done: it is made again */
+    return finish_epoch(loop, learner, val, ich_seconds() - from, learner->waited(learner->self) - waited,
+                        err);
+}
+
+static bool run_epochs(ich_loop *loop, const ich_learner *learner, ich_tally *val, ich_error *err) {
+    while (loop->at.epoch < loop->job->recipe.epochs) {
+        if (!learn(loop, learner, err)) return false;
+        if (!ich_stopped(loop->job) && !validate_and_finish(loop, learner, val, err)) return false;
+        if (ich_stopped(loop->job)) return save_checkpoint(loop, err);
+    }
+    return true;
+}
+
+bool ich_loop_run(ich_loop *loop, const ich_learner *learner, ich_train_result *result, ich_error *err) {
+    ich_tally val;
+    if (!ich_tally_init(&val, learner->rows_val + 1, err)) return false;
+    const bool done = run_epochs(loop, learner, &val, err);
+    ich_tally_free(&val);
+    *result = (ich_train_result){.stopped = loop->at.epoch < loop->job->recipe.epochs,
+                                 .skipped = loop->source.skipped.n_rows,
+                                 .best_epoch = loop->at.best_epoch,
+                                 .best_loss = loop->at.best};
+    return done;
+}

@@ -1,0 +1,60 @@
+/* loop.h: what pretraining and fine-tuning have in common: epochs, steps, learning rates, log, best and last
+ * model, checkpoints, and a clean end when asked to stop.
+ *
+ * A verb fills in an ich_learner and calls, in this order, ich_loop_open, ich_loop_position, ich_loop_run,
+ * ich_loop_close. The weights after step k depend on recipe, dataset and k alone; never on threads, on time,
+ * or on how often the run was stopped and resumed.
+ *
+ * Calls: run, source, checkpoint, log, tally, optim, infer/model, data. Called by: pretrain, finetune.
+ */
+#ifndef ICH_TRAIN_LOOP_H
+#define ICH_TRAIN_LOOP_H
+
+#include "checkpoint.h"
+#include "job.h"
+#include "optim/schedule.h"
+#include "source.h"
+
+typedef struct ich_loop {
+    const ich_train_job *job;
+    const char *verb;
+    ich_source source;
+    ich_model model;
+    float *gradients; /* [graph.n_values], cleared before each step */
+    ich_optimizer optimizer;
+    ich_schedule schedule;
+    double lr[ICH_GROUPS]; /* peaks; 0: frozen */
+    ich_tally tally;       /* of the epoch that is being learned from */
+    ich_log log;
+    ich_position at;
+    size_t steps, rows; /* of an epoch */
+    double saved_at;    /* ich_seconds() of the last checkpoint */
+} ich_loop;
+
+/* What a verb does that others don't. Functions return false on failure. */
+typedef struct ich_learner {
+    void *self;
+    size_t images; /* of an epoch, for the progress bar */
+    /* Plans the epoch from `batch` on. */
+    bool (*begin)(void *self, int epoch, size_t batch, ich_error *err);
+    /* Adds one step's gradients to loop->gradients and its loss to loop->tally; *loss is the step's, *who the
+     * study_id of its first study. */
+    bool (*step)(void *self, size_t batch, double *loss, const char **who, ich_error *err);
+    void (*changed)(void *self); /* the weights have changed */
+    /* Judges `values` on the validation split; NULL: there is none. Returns early, true, when *stop is
+     * raised. */
+    bool (*validate)(void *self, float *values, ich_tally *tally, ich_error *err);
+    size_t rows_val;
+    double (*waited)(void *self); /* seconds that the loader has been waited for, ever */
+} ich_learner;
+
+/* Reads the tables, claims the folder, decodes, makes the model (from job->init, if given) and the optimizer.
+ */
+bool ich_loop_open(ich_loop *loop, const ich_train_job *job, const char *verb, bool image_head,
+                   ich_error *err);
+/* Tells the length of an epoch; a resumed run then stands where its checkpoint left off. */
+bool ich_loop_position(ich_loop *loop, size_t steps, size_t rows, ich_error *err);
+bool ich_loop_run(ich_loop *loop, const ich_learner *learner, ich_train_result *result, ich_error *err);
+void ich_loop_close(ich_loop *loop);
+
+#endif
