@@ -1,0 +1,179 @@
+/* Where blood lies, as far as a sentence tells: behind it, before it, or where something dense was described.
+ */
+#include "report_internal.h"
+
+enum { FAR = 18 }; /* items between blood and the place it lies in */
+
+/* -- behind -------------------------------------------------------------------------------------------- */
+
+/* Takes an item that names a place; false: the search ends. */
+static bool take_place(ich_place_search *s, const ich_item *item, int i) {
+    if (!s->linked && !s->adjacent) return false;
+    if (item->cls == ICH_OUTSIDE) {
+        s->outside = !s->types; /* "left parietal scalp" is outside, "ventricles, scalp" not */
+        if (s->outside) s->last = i;
+        return false;
+    }
+    if (item->cls == ICH_LOBE) { /* "sulci of the frontal lobe" is in the sulci */
+        const uint8_t types = s->over ? s->over : item->types;
+        if (s->joined)
+            s->types |= types;
+        else
+            s->lobe |= types;
+    } else if (item->types != ICH_ALL_TYPES) { /* "frontal sulci" too */
+        s->lobe = 0;
+        s->types |= item->types;
+        s->certain = true;
+    }
+    s->placed = true;
+    s->last = i;
+    return true;
+}
+
+/* "hemorrhage, left thalamus": nothing but a place up to the next comma or the end. */
+static bool is_place_phrase(const ich_clause *c, int i) {
+    bool place = false;
+    for (; i < c->n_items && c->items[i].cls != ICH_COMMA && c->items[i].cls != ICH_SIGN; i++) {
+        const int cls = c->items[i].cls;
+        place = place || cls == ICH_PLACE || cls == ICH_LOBE || cls == ICH_OUTSIDE;
+        if (!ich_is_modifier(cls) && cls != ICH_LINK && cls != ICH_DETERMINER && cls != ICH_AND &&
+            cls != ICH_SPACE)
+            return false;
+    }
+    return place;
+}
+
+/* Goes over what stands between blood and its place; false: the search ends. */
+static bool pass(const ich_clause *c, ich_place_search *s, int i) {
+    const int cls = c->items[i].cls, next = ich_class_at(c, i + 1);
+    switch (cls) {
+    case ICH_LINK:
+        s->linked = true;
+        s->adjacent = false;
+        s->over = c->items[i].types;
+        return true;
+    case ICH_AND:
+        s->types |= s->lobe;
+        s->lobe = 0;
+        s->joined = s->placed;
+        if (!s->placed && !ich_is_description(ich_class_at(c, i - 1))) s->linked = s->adjacent = false;
+        return true; /* "in the third and fourth ventricles" */
+    case ICH_COMMA:
+        s->linked = !s->placed && is_place_phrase(c, i + 1);
+        s->adjacent = s->adjacent && ich_class_at(c, i - 1) == ICH_AFFIRMED; /* "ICH: yes, right thalamus" */
+        return !s->placed || next == ICH_AND || next == ICH_LINK;
+    case ICH_PLAIN:
+    case ICH_OTHER: /* "along the catheter in the frontal lobe" */
+        s->adjacent = false;
+        return !s->placed && (cls == ICH_PLAIN || s->linked);
+    case ICH_FILLER:
+        return !s->placed;
+    case ICH_DETERMINER:
+    case ICH_SEPARATOR:
+    case ICH_SIGN:
+    case ICH_AFFIRMED:
+    case ICH_DENY_AFTER:
+    case ICH_DOUBT_AFTER:
+    case ICH_EARLIER:
+    case ICH_SURE:
+        return true;
+    default:
+        return ich_is_description(cls);
+    }
+}
+
+/* "... and left convexity SDH": the place is that of another finding. */
+static bool leads_to_head(const ich_clause *c, int i) {
+    while (ich_class_at(c, i) >= 0 && ich_is_modifier(c->items[i].cls)) i++;
+    const int cls = ich_class_at(c, i);
+    return cls == ICH_BLOOD || cls == ICH_FINDING || cls == ICH_COLLECTION || cls == ICH_OTHER;
+}
+
+/* "hemorrhage … in the left thalamus and the third ventricle" */
+ich_place_search ich_place_behind(const ich_clause *c, int head) {
+    ich_place_search s = {.last = head, .adjacent = true};
+    for (int i = head + 1; i < c->n_items && i <= head + FAR; i++) {
+        const int cls = c->items[i].cls;
+        const bool place =
+            cls == ICH_PLACE || cls == ICH_LOBE || cls == ICH_OUTSIDE || (ich_is_kind(cls) && s.adjacent);
+        if (place && s.joined && leads_to_head(c, i)) break;
+        if (place ? !take_place(&s, &c->items[i], i) : !pass(c, &s, i)) break;
+    }
+    if (!s.types || s.joined) s.types |= s.lobe;
+    return s;
+}
+
+/* -- before -------------------------------------------------------------------------------------------- */
+
+static bool is_named_place(const ich_item *item) { /* "frontal" alone may be a bone */
+    return item->cls == ICH_PLACE || (item->cls == ICH_LOBE && item->end - item->first > 1);
+}
+
+/* "the ventricles contain blood", "a lesion of the pons with hemorrhage": the latter only in the brain
+ * itself, since "compression of the ventricle with hemorrhage" is not in the ventricle. */
+uint8_t ich_place_before(const ich_clause *c, int first) {
+    bool close = true;
+    uint8_t lobe = 0; /* "the sulci of the frontal lobe" are sulci */
+    for (int i = first - 1; i >= c->body; i--) {
+        const ich_item *item = &c->items[i];
+        const int cls = item->cls;
+        if (cls == ICH_PLACE && close) return item->types;
+        if (is_named_place(item) && !lobe && (close || item->types == 1 << ICH_INTRAPARENCHYMAL))
+            lobe = item->types;
+        if (cls == ICH_COMMA || cls == ICH_BREAK || cls == ICH_DENY_BEFORE || cls == ICH_BLOOD ||
+            cls == ICH_FINDING)
+            break;
+        if (cls != ICH_LINK && cls != ICH_DETERMINER && cls != ICH_AFFIRMED && cls != ICH_FILLER &&
+            cls != ICH_SPACE && cls != ICH_LOBE && !ich_is_description(cls))
+            close = false;
+    }
+    return lobe;
+}
+
+/* "hyperdensity in the left ventricle, consistent with hemorrhage": the place is that of what is dense. */
+uint8_t ich_place_described(const ich_clause *c, int first) {
+    uint8_t place = 0, lobe = 0;
+    bool dense = false;
+    for (int i = first - 1; i >= c->body; i--) {
+        const ich_item *item = &c->items[i];
+        if (item->cls == ICH_PLACE && !place && item->types != ICH_ALL_TYPES) place = item->types;
+        if (item->cls == ICH_LOBE && !lobe) lobe = item->types;
+        if (item->cls == ICH_DENSE) dense = true;
+        if (item->cls == ICH_OUTSIDE && !place && !lobe) return 0;
+        if (item->cls == ICH_BLOOD || item->cls == ICH_FINDING || item->cls == ICH_BREAK ||
+            (item->cls == ICH_STOP && !place && !lobe) || item->cls == ICH_DENY_BEFORE)
+            break;
+    }
+    return !dense ? 0 : place ? place : lobe;
+}
+
+/* "scalp swelling and hematoma" */
+bool ich_outside_before(const ich_clause *c, int first) {
+    for (int i = first - 1; i >= c->body; i--) {
+        const int cls = c->items[i].cls;
+        if (cls == ICH_OUTSIDE) return true;
+        if (cls == ICH_FINDING || cls == ICH_BREAK || cls == ICH_PLACE || ich_is_kind(cls)) return false;
+        if (cls == ICH_BLOOD && !(c->n_mentions > 1 && c->mentions[c->n_mentions - 2].outside)) return false;
+    }
+    return false;
+}
+
+/* "epidural hematoma in the cervical spine" */
+bool ich_outside_behind(const ich_clause *c, int head) {
+    int i = head + 1;
+    if (ich_class_at(c, i++) != ICH_LINK) return false;
+    while (ich_class_at(c, i) == ICH_DETERMINER ||
+           (ich_class_at(c, i) >= 0 && ich_is_description(c->items[i].cls)))
+        i++;
+    return ich_class_at(c, i) == ICH_OUTSIDE;
+}
+
+/* The place of what is dense: "hyperdense focus in the left cerebellum without edema". */
+uint8_t ich_place_seen(const ich_clause *c) {
+    for (int i = c->body; i < c->n_items; i++) {
+        if (c->items[i].cls != ICH_DENSE) continue;
+        const ich_place_search s = ich_place_behind(c, i);
+        if (s.types && !s.outside) return s.types;
+    }
+    return ich_place_described(c, c->n_items);
+}
