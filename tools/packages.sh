@@ -2,17 +2,25 @@
 # Installs the Debian packages named, if any is missing. Needs root or sudo only then.
 #   tools/packages.sh build        what the program needs
 #   tools/packages.sh build tests  and what its tests need
+#   tools/packages.sh browser      what the report's test in a browser needs; without it that test is skipped
 set -euo pipefail
 
 build="gcc g++ make cmake pkg-config libopenblas-openmp-dev libnifti-dev libstb-dev libinih-dev libjansson-dev zlib1g-dev libdeflate-dev libdcmtk-dev libopenjp2-7-dev"
 tests="libcmocka-dev clang-format"
 
+browser=
 wanted=()
 for set in "$@"; do
     case $set in
     build) wanted+=($build) ;;
     tests) wanted+=($tests) ;;
-    *) echo "tools/packages.sh: '$set' is not a set of packages; use build, tests" >&2; exit 2 ;;
+    browser)
+        browser=1
+        wanted+=(chromium)
+        # node comes from elsewhere on some machines, and then brings its own npm
+        command -v npm >/dev/null || wanted+=(nodejs npm)
+        ;;
+    *) echo "tools/packages.sh: '$set' is not a set of packages; use build, tests, browser" >&2; exit 2 ;;
     esac
 done
 
@@ -20,10 +28,15 @@ missing=()
 for package in "${wanted[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "install ok installed" || missing+=("$package")
 done
-[ ${#missing[@]} -eq 0 ] && exit 0
-
-sudo=
-[ "$(id -u)" -eq 0 ] || sudo=sudo
-echo "Installing: ${missing[*]}"
-$sudo apt-get update -qq
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+if [ ${#missing[@]} -gt 0 ]; then
+    sudo=
+    [ "$(id -u)" -eq 0 ] || sudo=sudo
+    echo "Installing: ${missing[*]}"
+    $sudo apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+if [ -n "$browser" ]; then
+    cd "$(dirname "$0")/../tests/browser"
+    # as package-lock.json says, unless that is what lies there already
+    cmp -s package-lock.json node_modules/.of-lock || { npm ci --silent && cp package-lock.json node_modules/.of-lock; }
+fi

@@ -1,0 +1,286 @@
+#include "infer/predict.h"
+
+#include "data/csv.h"
+#include "data/file.h"
+#include "infer/scans.h"
+#include "infer/study.h"
+#include "tensor/team.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- reading ahead ------------------------------------------------------------------------------------- */
+
+/* One file being read. Inflating a .nii.gz takes one thread as long as several slices of the CNN take all of
+ * them; resampling, in contrast, is spread over all threads when the study's turn comes (study.c). */
+typedef struct reading {
+    pthread_t thread;
+    bool threaded; /* join before use */
+    const char *path;
+    double opened; /* ich_seconds() */
+    bool done;
+    ich_volume volume;
+    ich_error why;
+} reading;
+
+static void *read_volume(void *argument) {
+    reading *r = argument;
+    r->opened = ich_seconds();
+    r->done = ich_volume_read(&r->volume, r->path, &r->why);
+    return NULL;
+}
+
+static void start_reading(reading *r, const char *path) {
+    *r = (reading){.path = path};
+    r->threaded = pthread_create(&r->thread, NULL, read_volume, r) == 0;
+    if (!r->threaded) read_volume(r); /* no thread to be had: read it here and now */
+}
+
+static void finish_reading(reading *r) {
+    if (r->threaded) pthread_join(r->thread, NULL);
+    r->threaded = false;
+}
+
+static void drop_reading(reading *r) {
+    finish_reading(r);
+    if (r->done) ich_volume_free(&r->volume);
+    r->done = false;
+}
+
+/* -- tables -------------------------------------------------------------------------------------------- */
+
+typedef struct tables {
+    ich_output studies, slices;
+} tables;
+
+static void put_label_header(FILE *stream) {
+    for (int l = 0; l < ICH_LABELS; l++) fprintf(stream, ",%s", ich_label_names[l]);
+}
+
+/* Nine digits: what a float holds, so that no two answers tie that did not tie before. */
+static void put_probabilities(FILE *stream, const double *probability) {
+    for (int l = 0; l < ICH_LABELS; l++) fprintf(stream, "%.9g,", probability[l]);
+}
+
+static bool open_tables(tables *out, const char *folder, ich_error *err) {
+    memset(out, 0, sizeof *out);
+    char *studies = ich_path_join(folder, "studies.csv"), *slices = ich_path_join(folder, "slices.csv");
+    bool done = (studies != NULL && slices != NULL) || ich_fail(err, "%s: no memory for a path", folder);
+    done = done && ich_output_open(&out->studies, studies, err);
+    if (done && !ich_output_open(&out->slices, slices, err)) {
+        ich_output_abandon(&out->studies);
+        done = false;
+    }
+    free(studies);
+    free(slices);
+    if (!done) return false;
+    fputs("study_id,n_slices", out->studies.stream);
+    put_label_header(out->studies.stream);
+    fputs(",seconds\n", out->studies.stream);
+    fputs("study_id,slice_index,image_id", out->slices.stream);
+    put_label_header(out->slices.stream);
+    fputs(",attention\n", out->slices.stream);
+    return true;
+}
+
+/* studies.csv last: who sees a new one finds the slices that belong to it. */
+static bool commit_tables(tables *out, ich_error *err) {
+    if (!ich_output_commit(&out->slices, err)) {
+        ich_output_abandon(&out->studies);
+        return false;
+    }
+    return ich_output_commit(&out->studies, err);
+}
+
+static void abandon_tables(tables *out) {
+    ich_output_abandon(&out->slices);
+    ich_output_abandon(&out->studies);
+}
+
+static void put_slice(FILE *stream, const ich_scan *scan, int stored, const ich_answer *answer, int z) {
+    const char *image_id = stored < scan->n_images ? scan->image_id[stored] : NULL;
+    ich_csv_put(stream, scan->study_id, ',');
+    fprintf(stream, "%d,", stored);
+    ich_csv_put(stream, image_id != NULL ? image_id : "", ',');
+    put_probabilities(stream, answer->slice[z]);
+    fprintf(stream, "%.9g\n", answer->attention[z]);
+}
+
+/* Network order is the stored order or its reverse (volume.h), so rows come sorted by slice_index. */
+static void put_slices(FILE *stream, const ich_scan *scan, const ich_volume *volume,
+                       const ich_answer *answer) {
+    const int last = answer->slices - 1;
+    const bool reversed =
+        last > 0 && ich_volume_stored_slice(volume, 0) > ich_volume_stored_slice(volume, last);
+    for (int i = 0; i <= last; i++) {
+        const int z = reversed ? last - i : i;
+        put_slice(stream, scan, ich_volume_stored_slice(volume, z), answer, z);
+    }
+}
+
+static void put_study(FILE *stream, const ich_scan *scan, const ich_answer *answer, double seconds) {
+    ich_csv_put(stream, scan->study_id, ',');
+    fprintf(stream, "%d,", answer->slices);
+    put_probabilities(stream, answer->study);
+    fprintf(stream, "%.3f\n", seconds);
+}
+
+/* -- about.csv ----------------------------------------------------------------------------------------- */
+
+static void put_about(FILE *stream, const char *key, const char *value) {
+    ich_csv_put(stream, key, ',');
+    ich_csv_put(stream, value, '\n');
+}
+
+/* What a reader of the folder wants to know, and report needs: which scans, which model. */
+static bool write_about(const char *folder, const char *input, const ich_model *model,
+                        const ich_predict_options *options, ich_error *err) {
+    ich_output out;
+    char *path = ich_path_join(folder, "about.csv"), *place = realpath(input, NULL);
+    bool done = path != NULL || ich_fail(err, "%s: no memory for a path", folder);
+    done = done && ich_output_open(&out, path, err);
+    if (done) {
+        fputs("key,value\n", out.stream);
+        put_about(out.stream, "program", "Ichor " ICHOR_VERSION);
+        put_about(out.stream, "input", place != NULL ? place : input);
+        put_about(out.stream, "heatmaps", options->heatmaps ? ich_label_names[options->label] : "none");
+        put_about(out.stream, "arch", model->recipe.arch);
+        put_about(out.stream, "study head", model->classifier >= 0 ? "attention" : "most positive slice");
+        for (int i = 0; i < model->n_meta; i++)
+            put_about(out.stream, model->meta_keys[i], model->meta_values[i]);
+        done = ich_output_commit(&out, err);
+    }
+    free(path);
+    free(place);
+    return done;
+}
+
+/* -- a study ------------------------------------------------------------------------------------------- */
+
+typedef struct job {
+    ich_reader reader;
+    ich_scans scans;
+    tables out;
+    char *heatmaps; /* folder, NULL without */
+} job;
+
+/* False with the reason when this study cannot be answered; nothing of it is in the tables then. */
+static bool answer_study(job *j, const ich_scan *scan, const reading *r, ich_error *why) {
+    if (!r->done) return ich_fail(why, "%s", r->why.text);
+    ich_answer answer;
+    if (!ich_reader_answer(&j->reader, &r->volume, &answer, why)) return false;
+    const bool done =
+        j->heatmaps == NULL || ich_heatmap_write(&j->reader.preprocess, &r->volume, &j->reader.grid,
+                                                 answer.heat, j->heatmaps, scan->study_id, why);
+    if (done) {
+        put_slices(j->out.slices.stream, scan, &r->volume, &answer);
+        put_study(j->out.studies.stream, scan, &answer, ich_seconds() - r->opened);
+    }
+    ich_answer_free(&answer);
+    return done;
+}
+
+/* What came of all studies together. */
+typedef struct tally {
+    size_t answered;
+    ich_error first; /* why the first study that failed did */
+} tally;
+
+static bool count_study(tally *sum, bool answered, const ich_scan *scan, const ich_error *why,
+                        ich_skipped *skipped, ich_error *err) {
+    if (answered) {
+        sum->answered++;
+        return true;
+    }
+    if (sum->first.text[0] == '\0') sum->first = *why;
+    return ich_skipped_add(skipped, scan->path, scan->study_id, why->text) ||
+           ich_fail(err, "%s: no memory for the list of skipped studies", scan->path);
+}
+
+static bool answer_all(job *j, tally *sum, const ich_progress *progress, const volatile int *stop,
+                       ich_skipped *skipped, ich_error *err) {
+    const size_t count = j->scans.count;
+    reading slots[2] = {0};
+    start_reading(&slots[0], j->scans.scans[0].path);
+    ich_progress_update(progress, "predict", 0, count, "studies", NULL);
+    bool done = true;
+    for (size_t i = 0; done && i < count; i++) {
+        reading *now = &slots[i % 2], *next = &slots[(i + 1) % 2];
+        const ich_scan *scan = &j->scans.scans[i];
+        finish_reading(now);
+        if (stop != NULL && *stop != 0) {
+            done = ich_fail(err, "stopped after %zu of %zu studies: no prediction was written", i, count);
+            break;
+        }
+        if (i + 1 < count) start_reading(next, j->scans.scans[i + 1].path);
+        ich_error why = {0};
+        done = count_study(sum, answer_study(j, scan, now, &why), scan, &why, skipped, err);
+        drop_reading(now);
+        ich_progress_update(progress, "predict", i + 1, count, "studies", scan->study_id);
+    }
+    drop_reading(&slots[0]);
+    drop_reading(&slots[1]);
+    return done;
+}
+
+/* -- the whole job ------------------------------------------------------------------------------------- */
+
+/* Predictions carry the same file names as a dataset: never write them over one. */
+static bool check_folder(const char *input, const char *folder, ich_error *err) {
+    char *from = realpath(input, NULL), *to = realpath(folder, NULL);
+    const bool same = from != NULL && to != NULL && strcmp(from, to) == 0;
+    free(from);
+    free(to);
+    return !same || ich_fail(err,
+                             "%s: is the input itself, whose studies.csv would be lost: choose another "
+                             "output folder",
+                             folder);
+}
+
+static bool open_job(job *j, const ich_model *model, const char *folder, const ich_predict_options *options,
+                     ich_error *err) {
+    if (!ich_folder_make(folder, err)) return false;
+    if (options->heatmaps) {
+        j->heatmaps = ich_path_join(folder, "heatmaps");
+        if (j->heatmaps == NULL) return ich_fail(err, "%s: no memory for a path", folder);
+    }
+    return ich_reader_open(&j->reader, model, options->heatmaps ? options->label : -1, err);
+}
+
+static bool run_job(job *j, const char *input, const char *folder, const ich_predict_options *options,
+                    const ich_progress *progress, const volatile int *stop, ich_skipped *skipped,
+                    ich_error *err) {
+    if (!open_tables(&j->out, folder, err)) return false;
+    tally sum = {0};
+    if (!answer_all(j, &sum, progress, stop, skipped, err)) {
+        abandon_tables(&j->out);
+        return false;
+    }
+    if (!ich_skipped_write(skipped, folder, err) ||
+        (sum.answered > 0 && !write_about(folder, input, j->reader.model, options, err))) {
+        abandon_tables(&j->out);
+        return false;
+    }
+    if (sum.answered > 0) return commit_tables(&j->out, err);
+    abandon_tables(&j->out);
+    return j->scans.count == 1 ? ich_fail(err, "%s", sum.first.text)
+                               : ich_fail(err, "%s: none of its %zu studies could be answered; the first: %s",
+                                          input, j->scans.count, sum.first.text);
+}
+
+bool ich_predict(const ich_model *model, const char *input, const char *folder,
+                 const ich_predict_options *options, const ich_progress *progress, const volatile int *stop,
+                 ich_skipped *skipped, ich_error *err) {
+    job j = {0};
+    char *dataset = NULL; /* what a folder of DICOM was made into */
+    bool done = check_folder(input, folder, err) &&
+                ich_scans_import(input, folder, options->keep_ids, &dataset, progress, stop, skipped, err);
+    const char *scans = dataset != NULL ? dataset : input;
+    done = done && ich_scans_list(&j.scans, scans, err) && open_job(&j, model, folder, options, err) &&
+           run_job(&j, scans, folder, options, progress, stop, skipped, err);
+    free(dataset);
+    ich_reader_close(&j.reader);
+    ich_scans_free(&j.scans);
+    free(j.heatmaps);
+    return done;
+}

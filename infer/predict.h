@@ -1,0 +1,35 @@
+/* predict.h: from a model and scans to the predictions folder of the contract.
+ *
+ * Studies are taken in the order of studies.csv; the next one's file is read in the background while one is
+ * computed, so that at most two volumes are in memory. The files are the same for any number of threads,
+ * but for the column `seconds`.
+ *
+ * Calls: study, scans, heatmap, data (volume, csv, file, skipped). Called by: cli.
+ */
+#ifndef ICH_INFER_PREDICT_H
+#define ICH_INFER_PREDICT_H
+
+#include "data/skipped.h"
+#include "infer/model.h"
+#include "tensor/progress.h"
+
+typedef struct ich_predict_options {
+    bool heatmaps; /* heatmaps/<study_id>.nii.gz and heatmaps/<study_id>/<slice_index>.png */
+    int label;     /* whose evidence they show; ICH_ANY by default (0) */
+    bool keep_ids; /* name studies of a folder of DICOM by StudyInstanceUID, not by its hash */
+} ich_predict_options;
+
+/* `input`: dataset folder, file, or folder of DICOM (scans.h), which is made a dataset in folder/scans.
+ * Writes folder/studies.csv and slices.csv, about.csv
+ * (`key,value`: where the answers come from, which report shows and follows to the scans), and skipped.csv if
+ * a study could not be read or answered: such a study is added to `skipped` and the rest goes on. Fails if no
+ * study is left, the folder cannot be written, or *stop (may be NULL) becomes nonzero; the tables are then as
+ * they were before.
+ *
+ * A study's `seconds` run from opening its file to its last output, the wait for the study before it
+ * included. */
+bool ich_predict(const ich_model *model, const char *input, const char *folder,
+                 const ich_predict_options *options, const ich_progress *progress, const volatile int *stop,
+                 ich_skipped *skipped, ich_error *err);
+
+#endif
