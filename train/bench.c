@@ -1,3 +1,5 @@
+/* The same exec and optimizer as in training, fed with noise. Memory is read from /proc, where the system's
+ * own peak can be set back. */
 #include "train/bench.h"
 
 #include "data/labels.h"

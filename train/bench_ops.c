@@ -1,3 +1,4 @@
+/* One row after another: a graph of one layer, an exec for it, the clock, and the reference for its error. */
 #include "train/bench_ops.h"
 
 #include "data/labels.h"

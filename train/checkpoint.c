@@ -1,3 +1,5 @@
+/* Arrays are tensors of the file, numbers its metadata. Reading is checked in full before anything is taken
+ * over, so that a refused file leaves the run as it was. */
 #include "checkpoint.h"
 
 #include "data/safetensors.h"

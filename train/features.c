@@ -1,3 +1,4 @@
+/* Rows lie study by study in the order of the lists, train before val; gathering a group is a copy. */
 #include "features.h"
 
 #include <fcntl.h>

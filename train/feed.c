@@ -1,3 +1,4 @@
+/* Two arrays, sized once for an epoch, which the loader's thread reads while batches are worked on. */
 #include "feed.h"
 
 #include <stdlib.h>

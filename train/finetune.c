@@ -1,3 +1,5 @@
+/* A step is a group of studies: features (mil.c, or the store of a frozen CNN), head, loss, and back. Memory
+ * is taken once, for the longest group that any order of the studies can put together. */
 #include "finetune.h"
 
 #include "features.h"

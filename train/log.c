@@ -1,3 +1,4 @@
+/* The whole file is one text in memory: it is short, a checkpoint carries it, and writing it is atomic. */
 #include "log.h"
 
 #include "data/file.h"

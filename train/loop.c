@@ -1,3 +1,5 @@
+/* From the top down: ich_loop_run, run_epochs, learn, one_step. Whatever a step depends on is a function of
+ * its number or lies in the checkpoint; seconds are measured for the log alone. */
 #include "loop.h"
 
 #include "data/file.h"

@@ -1,3 +1,6 @@
+/* Two execs on one graph: the CNN for a chunk of slices, the head for all slices of a group. They share
+ * values and gradients, and meet in the features: copied forward into the head's input, and their gradient
+ * back from it. */
 #include "mil.h"
 
 #include "layers/loss.h"

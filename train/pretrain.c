@@ -1,3 +1,5 @@
+/* A step is a batch of slices through CNN and image head in one exec. The order of an epoch is drawn anew
+ * from its number, so that a resumed run draws the same. */
 #include "pretrain.h"
 
 #include "feed.h"

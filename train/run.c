@@ -1,3 +1,4 @@
+/* A folder is a run once it holds what was learned; until then it may be claimed again without asking. */
 #include "run.h"
 
 #include "data/csv.h"

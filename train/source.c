@@ -1,3 +1,4 @@
+/* What is left out is gathered from both readings: slices without a study, then unreadable volumes. */
 #include "source.h"
 
 #include "run.h"
@@ -51,8 +52,10 @@ bool ich_source_open(ich_source *source, const char *dataset, bool slices, ich_e
     source->n_val = list_split(source, ICH_SPLIT_VAL, slices, source->val);
     ich_dataset_fingerprint(d, source->fingerprint);
     if (source->n_train > 0) return true;
-    return ich_fail(err, "%s: no study%s with a known %s label: nothing to learn from", dataset,
-                    source->split ? " of split train" : "", slices ? "slice" : "study");
+    const struct ich_skip *out = source->skipped.n_rows > 0 ? source->skipped.rows : NULL;
+    return ich_fail(err, "%s: no study%s with a known %s label: nothing to learn from%s%s", dataset,
+                    source->split ? " of split train" : "", slices ? "slice" : "study",
+                    out ? "; left out, the first: " : "", out ? out->reason : "");
 }
 
 /* Without the studies that could not be decoded. */

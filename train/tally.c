@@ -1,3 +1,4 @@
+/* Of the scores only *any*'s are kept, for the AUC; a checkpoint carries them. */
 #include "tally.h"
 
 #include "infer/stats.h"
