@@ -38,7 +38,7 @@ for model in pretrained finetuned scratch; do
     $ichor predict "$out/$model" "$out/unseen" --out "$out/predictions-$model" $heatmaps
     $ichor evaluate "$out/predictions-$model" "$out/unseen" --out "$out/metrics-$model" --quiet
 done
-$ichor report "$out/predictions-finetuned" --out "$out/report"
+$ichor report "$out/predictions-finetuned" --evaluation "$out/metrics-finetuned" --out "$out/report" --quiet
 
 figure() { awk -F, -v l="$2" -v m="$3" '$1==l && $2=="any" && $3==m {printf "%.3f (%.3f-%.3f)", $4, $5, $6}' "$out/metrics-$1/metrics.csv"; }
 say "60 unseen patients, after $((SECONDS - started)) s"

@@ -13,6 +13,7 @@ case ${1:-} in
 esac
 
 tools/packages.sh build tests
+tools/packages.sh browser || echo "without a browser: its tests are skipped"
 jobs=$(nproc)
 
 run() { # preset, ctest arguments

@@ -12,7 +12,7 @@ typedef struct import_options {
     bool keep_ids;
 } import_options;
 
-static const import_options import_defaults = {.spacing = 5};
+static const import_options import_defaults = {.spacing = ICH_USUAL_SPACING};
 
 static const ich_arg import_args[] = {
     {.name = "labels",
@@ -81,7 +81,8 @@ const ich_verb ich_verb_import = {
             "--labels names a "
             "CSV with the column study_id and any of the six labels; of DICOM, study_id may be the "
             "StudyInstanceUID, "
-            "the AccessionNumber, the PatientID, or the hash that the dataset has).\n\n"
+            "the AccessionNumber, the PatientID of a patient with one study, or the hash that the dataset "
+            "has).\n\n"
             "A study becomes one volume. Of several series, one that covers most of the length, lies across "
             "the body, "
             "was taken without contrast agent and with a soft kernel is preferred, in this order, and then "

@@ -15,7 +15,7 @@
 
 typedef struct predict_options {
     const char *out;
-    bool heatmaps;
+    bool heatmaps, keep_ids;
 } predict_options;
 
 static const predict_options predict_defaults = {0};
@@ -30,6 +30,11 @@ static const ich_arg predict_args[] = {
      .kind = ICH_ARG_FLAG,
      .offset = offsetof(predict_options, heatmaps),
      .help = "also where in the slices each answer comes from: heatmaps/, as pictures and as NIfTI",
+     .kept = true},
+    {.name = "keep-ids",
+     .kind = ICH_ARG_FLAG,
+     .offset = offsetof(predict_options, keep_ids),
+     .help = "name studies of a folder of DICOM by StudyInstanceUID, not by its hash",
      .kept = true},
     {0}};
 
@@ -73,7 +78,8 @@ static int predict_with(ich_command *command, ich_model *model) {
     if (!merge_recipe(command, &model->recipe, &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
     const bool done = ich_predict(model, command->words[1], o->out,
-                                  &(ich_predict_options){.heatmaps = o->heatmaps, .label = ICH_ANY},
+                                  &(ich_predict_options){
+                                      .heatmaps = o->heatmaps, .label = ICH_ANY, .keep_ids = o->keep_ids},
                                   &command->ui.progress, stop, &skipped, &err) &&
                       ich_command_record(command, &model->recipe, o->out, &err);
     const size_t n = skipped.n_rows;
@@ -100,7 +106,8 @@ const ich_verb ich_verb_predict = {
     .form = "MODEL INPUT --out DIR",
     .summary = "answer for each study: how likely is blood, of which type, on which slices",
     .more =
-        "MODEL is a model file or a RUN folder; INPUT a dataset, or one .nii, .nii.gz, .hdr or .img file. "
+        "MODEL is a model file or a RUN folder; INPUT a dataset, one .nii, .nii.gz, .hdr or .img file, "
+        "or a folder of DICOM, which is made a dataset in DIR/scans first. "
         "Writes DIR/studies.csv and DIR/slices.csv; what could not be read is named in DIR/skipped.csv, and "
         "the "
         "exit status is then 3.",
@@ -196,34 +203,50 @@ const ich_verb ich_verb_evaluate = {
 /* -- report -------------------------------------------------------------------------------------------- */
 
 typedef struct report_options {
-    const char *out;
+    const char *out, *scans, *evaluation;
     double threshold;
 } report_options;
 
-static const report_options report_defaults = {.threshold = 0.5};
+static const report_options report_defaults = {.threshold = NAN};
 static const size_t picture_budget = (size_t)96
                                      << 20; /* base64 makes 128 MiB of it, in a page that still opens */
 
-static const ich_arg report_args[] = {{.name = "out",
-                                       .value = "DIR",
-                                       .kind = ICH_ARG_TEXT,
-                                       .offset = offsetof(report_options, out),
-                                       .help = "folder of index.html [PREDICTIONS/report]"},
-                                      {.name = "threshold",
-                                       .value = "T",
-                                       .kind = ICH_ARG_REAL,
-                                       .offset = offsetof(report_options, threshold),
-                                       .hi = 1,
-                                       .help = "probability from which a study is called positive [0.5]",
-                                       .kept = true},
-                                      {0}};
+static const ich_arg report_args[] = {
+    {.name = "out",
+     .value = "DIR",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(report_options, out),
+     .help = "folder of index.html [PREDICTIONS/report]"},
+    {.name = "evaluation",
+     .value = "DIR",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(report_options, evaluation),
+     .help = "also the figures that evaluate wrote there: ROC, calibration, threshold",
+     .kept = true},
+    {.name = "scans",
+     .value = "INPUT",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(report_options, scans),
+     .help = "what was predicted, if it is no longer where it was then",
+     .kept = true},
+    {.name = "threshold",
+     .value = "T",
+     .kind = ICH_ARG_REAL,
+     .offset = offsetof(report_options, threshold),
+     .hi = 1,
+     .help = "probability from which a study is called positive [the evaluation's, or else 0.5]",
+     .kept = true},
+    {0}};
 
 static int report(ich_command *command) {
     const report_options *o = command->values;
     const ich_report_options options = {.predictions = command->words[0],
                                         .out = o->out,
+                                        .scans = o->scans,
+                                        .evaluation = o->evaluation,
                                         .threshold = o->threshold,
-                                        .picture_budget = picture_budget};
+                                        .picture_budget = picture_budget,
+                                        .progress = &command->ui.progress};
     char folder[4096];
     ich_error err = {0};
     if (o->out)
@@ -241,8 +264,9 @@ const ich_verb ich_verb_report = {
     .group = "Answers",
     .form = "PREDICTIONS",
     .summary = "one page to look at: worklist, slices, attention, heatmaps",
-    .more = "PREDICTIONS is a folder that predict wrote; with --heatmaps there are pictures. The page needs "
-            "no network.",
+    .more = "PREDICTIONS is a folder that predict wrote; with --heatmaps the page also shows where in a "
+            "slice the "
+            "evidence lies. It opens from disk and needs no network.",
     .min_words = 1,
     .max_words = 1,
     .args = report_args,

@@ -226,7 +226,7 @@ const tests = {
   },
 
   async "figures, origin and limits are told"() {
-    run("report", folder("predictions"), "--out", folder("judged"), ...(await evaluationOption()));
+    run("report", folder("predictions"), "--out", folder("judged"), "--evaluation", folder("figures"));
     await visit("judged", {}, async (page) => {
       assert.ok(await page.getByRole("heading", { name: "How to read it, and its limits" }).isVisible());
       assert.ok(await page.getByText("Not a medical device").isVisible());
@@ -234,7 +234,6 @@ const tests = {
       for (const word of ["resnet18", "learned from (fingerprint)", "Ichor "]) assert.ok(about.includes(word), word);
       await page.getByText("Recipe", { exact: true }).click();
       assert.match(await page.locator("#recipe pre").textContent(), /arch ?= ?resnet18/);
-      if (!(await evaluationOption()).length) return;
       for (const image of await page.locator("#plots img").all()) assert.ok(await image.evaluate((node) => node.naturalWidth > 100));
       assert.equal(await page.locator("#plots img").count(), 2);
       assert.match(await page.locator("#metrics tr").first().textContent(), /^AUC(\d\.\d{3}|– \()/);
@@ -277,12 +276,6 @@ for (const report of ["report", "hostile-report"])
         await page.locator("#rows button").first().tap();
         await check();
       });
-
-/* ["--evaluation", folder], if this build's report takes it. */
-async function evaluationOption() {
-  const help = execFileSync(ichor, ["report", "--help"], { encoding: "utf8" });
-  return help.includes("--evaluation") ? ["--evaluation", folder("figures")] : [];
-}
 
 async function takeShots() {
   mkdirSync(shots, { recursive: true });

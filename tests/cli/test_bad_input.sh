@@ -91,6 +91,13 @@ test_a_slice_of_an_unknown_study_is_left_out() {
         run 0 finetune d --out f $tiny --quiet
 }
 
+test_slices_of_an_unknown_study_are_left_out() {
+    phantoms d && echo "stranger,0,x,1,0,0,0,0,1" >>d/slices.csv && echo "stranger,1,y,1,0,0,0,0,1" >>d/slices.csv &&
+        run 3 pretrain d --out r $tiny --quiet && said r/skipped.csv d/slices.csv stranger studies.csv &&
+        rows r/skipped.csv 1 && holds r/skipped.csv d/slices.csv,stranger, && there r/model.safetensors || return
+    run 0 finetune d --out f --init r --epochs 1 --quiet && gone f/skipped.csv # which never opens slices.csv
+}
+
 test_tables_that_are_none() {
     phantoms d && pretrained r && : >d/studies.csv && run 1 predict r d --out p && said d/studies.csv &&
         printf 'study_id,"path' >d/studies.csv && run 1 predict r d --out p && said d/studies.csv &&
