@@ -68,6 +68,7 @@ typedef enum ich_phrase_class {
     ICH_LINK,
     ICH_STOP,
     ICH_BREAK,
+    ICH_BECAUSE,
     ICH_SURE,
     ICH_DETERMINER,
     ICH_FILLER,
@@ -197,6 +198,8 @@ static inline bool ich_is_description(int cls) {
     return cls == ICH_ADJECTIVE || cls == ICH_SPECIFIC || cls == ICH_LIMITING || cls == ICH_CONTINUING ||
            cls == ICH_DENSE || cls == ICH_WATERY || cls == ICH_NUMBER;
 }
+
+static inline bool ich_is_break(int cls) { return cls == ICH_BREAK || cls == ICH_BECAUSE; }
 
 static inline bool ich_is_kind(int cls) { return cls == ICH_KIND || cls == ICH_KIND_NOUN; }
 

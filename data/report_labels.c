@@ -102,10 +102,17 @@ static void count(tally *t, const ich_mention *m) {
 
 /* -- labels -------------------------------------------------------------------------------------------- */
 
-static int best_rank(const quote first[RANKS]) {
-    int rank = 0;
+static int best_rank_from(const quote first[RANKS], int rank) {
     while (rank < RANKS && first[rank].to == 0) rank++;
     return rank;
+}
+
+static int best_rank(const quote first[RANKS]) { return best_rank_from(first, 0); }
+
+/* The same, but "acute hemorrhage" in the impression means the type that the findings name. */
+static int best_named_rank(const quote first[RANKS]) {
+    const int rank = best_rank(first);
+    return rank == IMPRESSION_OPEN && !first[rank].doubtful ? best_rank_from(first, rank + 1) : rank;
 }
 
 static void take(answer *a, int label, const quote first[RANKS], int rank) {
@@ -132,7 +139,7 @@ static void close_open(tally *t, int label, unsigned present, unsigned doubtful)
 static void decide_types(tally *t, answer *a) {
     unsigned present = 0, doubtful = 0;
     for (int l = 1; l < ICH_LABELS; l++) {
-        const int rank = best_rank(t->first[l]);
+        const int rank = best_named_rank(t->first[l]);
         if (rank < RANKS && meaning[rank] == 1) present |= 1U << l;
         if (rank == DOUBTFUL || rank == IMPRESSION_DOUBTFUL) doubtful |= 1U << l;
     }

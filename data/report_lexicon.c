@@ -54,6 +54,7 @@ static const struct class_name {
     [ICH_LINK] = {"link", true, false},
     [ICH_STOP] = {"stop", false, false},
     [ICH_BREAK] = {"break", false, false},
+    [ICH_BECAUSE] = {"because", false, false},
     [ICH_SURE] = {"sure", false, false},
     [ICH_DETERMINER] = {"determiner", false, false},
     [ICH_FILLER] = {"filler", false, false},

@@ -291,7 +291,7 @@ static void add_extension(ich_clause *c, int head) {
         const ich_item *item = &c->items[i];
         if (item->cls == ICH_PLACE || ich_is_kind(item->cls)) last = i;
         if (last == i && ich_is_type_single(item->types)) types |= item->types;
-        if (item->cls == ICH_STOP || item->cls == ICH_BREAK || item->cls == ICH_BLOOD ||
+        if (item->cls == ICH_STOP || ich_is_break(item->cls) || item->cls == ICH_BLOOD ||
             item->cls == ICH_FINDING || item->cls == ICH_OTHER || (item->cls == ICH_COMMA && types))
             break;
     }

@@ -120,7 +120,7 @@ uint8_t ich_place_before(const ich_clause *c, int first) {
         if (cls == ICH_PLACE && close) return item->types;
         if (is_named_place(item) && !lobe && (close || item->types == 1 << ICH_INTRAPARENCHYMAL))
             lobe = item->types;
-        if (cls == ICH_COMMA || cls == ICH_BREAK || cls == ICH_DENY_BEFORE || cls == ICH_BLOOD ||
+        if (cls == ICH_COMMA || ich_is_break(cls) || cls == ICH_DENY_BEFORE || cls == ICH_BLOOD ||
             cls == ICH_FINDING)
             break;
         if (cls != ICH_LINK && cls != ICH_DETERMINER && cls != ICH_AFFIRMED && cls != ICH_FILLER &&
@@ -140,7 +140,7 @@ uint8_t ich_place_described(const ich_clause *c, int first) {
         if (item->cls == ICH_LOBE && !lobe) lobe = item->types;
         if (item->cls == ICH_DENSE) dense = true;
         if (item->cls == ICH_OUTSIDE && !place && !lobe) return 0;
-        if (item->cls == ICH_BLOOD || item->cls == ICH_FINDING || item->cls == ICH_BREAK ||
+        if (item->cls == ICH_BLOOD || item->cls == ICH_FINDING || ich_is_break(item->cls) ||
             (item->cls == ICH_STOP && !place && !lobe) || item->cls == ICH_DENY_BEFORE)
             break;
     }
@@ -152,7 +152,7 @@ bool ich_outside_before(const ich_clause *c, int first) {
     for (int i = first - 1; i >= c->body; i--) {
         const int cls = c->items[i].cls;
         if (cls == ICH_OUTSIDE) return true;
-        if (cls == ICH_FINDING || cls == ICH_BREAK || cls == ICH_PLACE || ich_is_kind(cls)) return false;
+        if (cls == ICH_FINDING || ich_is_break(cls) || cls == ICH_PLACE || ich_is_kind(cls)) return false;
         if (cls == ICH_BLOOD && !(c->n_mentions > 1 && c->mentions[c->n_mentions - 2].outside)) return false;
     }
     return false;

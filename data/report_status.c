@@ -39,7 +39,7 @@ static bool says(const ich_clause *c, int i, const char *word) {
 static bool ends_clause(const ich_clause *c, int i) {
     const int next = ich_class_at(c, i + 1);
     return next < 0 || next == ICH_COMMA || next == ICH_SIGN || (next == ICH_AND && says(c, i + 1, "/")) ||
-           (next == ICH_BREAK && c->items[i].cls != ICH_DENY_BEFORE);
+           (ich_is_break(next) && c->items[i].cls != ICH_DENY_BEFORE);
 }
 
 /* -- before -------------------------------------------------------------------------------------------- */
@@ -80,10 +80,16 @@ static bool is_presupposed(const ich_clause *c, const ich_mention *m) {
            (m->cls == ICH_BLOOD || m->cls == ICH_FINDING) && !m->outside;
 }
 
+/* "Mass effect from the hematoma has resolved": what is denied behind it is something else. */
+static bool is_cause(const ich_clause *c, const ich_mention *m) {
+    const int before = m->first - 1 - (ich_class_at(c, m->first - 1) == ICH_DETERMINER);
+    return before > c->body && ich_class_at(c, before) == ICH_BECAUSE;
+}
+
 /* Is it the first thing in its clause that tells of a finding? "Resolved subdural hematoma", "appearances are
  * equivocal for hemorrhage": what stands behind a finding as a rule stands before it. */
 static bool leads_clause(const ich_clause *c, int i) {
-    for (int k = i - 1; k >= c->body && c->items[k].cls != ICH_COMMA && c->items[k].cls != ICH_BREAK; k--)
+    for (int k = i - 1; k >= c->body && c->items[k].cls != ICH_COMMA && !ich_is_break(c->items[k].cls); k--)
         if (is_head(c->items[k].cls)) return false;
     return true;
 }
@@ -99,7 +105,7 @@ static void look_before(const ich_clause *c, const ich_mention *m, verdict *v) {
     bool comma = false, fresh = false;
     for (int i = m->first - 1; i >= c->body && i > m->first - FAR_BEFORE; i--) {
         const int cls = c->items[i].cls;
-        if (cls == ICH_BREAK) return;
+        if (ich_is_break(cls)) return;
         if (cls == ICH_HYPOTHETICAL) v->hypothetical = i;
         if (cls == ICH_DENY_BEFORE && ends_clause(c, i))
             return; /* "SDH (no), SAH": a value of what is before it */
@@ -172,7 +178,7 @@ static void look_behind(const ich_clause *c, const ich_mention *m, verdict *v) {
         if (cls == ICH_AND || is_head(cls)) other = false;
         other = other || (crossed && cls == ICH_KIND);
         if (cls == ICH_HYPOTHETICAL_AFTER) v->hypothetical = i;
-        if (cls == ICH_BREAK || cls == ICH_HYPOTHETICAL || cls == ICH_DOUBT_BEFORE) broken = true;
+        if (ich_is_break(cls) || cls == ICH_HYPOTHETICAL || cls == ICH_DOUBT_BEFORE) broken = true;
         if (i > m->last && (cls == ICH_COMMA || cls == ICH_AND || broken)) crossed = true;
         if (crossed && (cls == ICH_PLAIN || (cls == ICH_LOBE && !headed) || v->continuing >= 0)) return;
         if (broken) continue;
@@ -230,6 +236,7 @@ static void judge(const ich_clause *c, ich_mention *m) {
     verdict before = nothing, behind = nothing;
     look_before(c, m, &before);
     look_behind(c, m, &behind);
+    if (is_cause(c, m)) behind.denied = -1;
     const bool denied = before.denied >= 0 || behind.denied >= 0;
     const int near = behind.continuing >= 0 ? behind.continuing : before.continuing;
     const int there = near >= 0 ? near : find_within(c, m, ICH_CONTINUING);
