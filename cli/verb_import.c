@@ -53,13 +53,15 @@ static int run_import(ich_command *command) {
                           kind, near ? ", did you mean " : "", near ? near : "");
     }
     if (!ich_command_use(&command->machine, &err)) return ich_misuse(command, "%s", err.text);
+    /* One more than there are cores, unless somebody counts them: each waits for the disk at times. */
+    const int processes = ich_team_size() + (command->machine.threads == 0);
     const ich_import options = {.kind = kind,
                                 .source = command->words[1],
                                 .out = out,
                                 .labels = o->labels,
                                 .keep_ids = o->keep_ids,
                                 .spacing = o->spacing,
-                                .processes = ich_team_size(),
+                                .processes = processes,
                                 .seed = command->machine.seed};
     const bool done = ich_import_run(&options, &result, &command->ui.progress, stop, &err) &&
                       ich_command_record(command, NULL, out, &err);

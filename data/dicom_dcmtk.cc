@@ -258,7 +258,9 @@ extern "C" bool ich_dcm_frame(ich_dcm *dcm, const ich_dcm_shape *shape, int fram
     DcmElement *element = NULL;
     if (dcm->dataset()->findAndGetElement(DCM_PixelData, element).bad() || !element)
         return ich_fail(err, "%s: has no pixels: copy it again from its source", dcm->path.c_str());
-    DcmPixelData *pixels = OFstatic_cast(DcmPixelData *, element);
+    DcmPixelData *pixels = dynamic_cast<DcmPixelData *>(element); // of another class if its type is wrong
+    if (!pixels)
+        return ich_fail(err, "%s: its pixels are marked as something else: it is damaged", dcm->path.c_str());
     const E_TransferSyntax syntax = dcm->dataset()->getOriginalXfer();
     if (DcmXfer(syntax).isEncapsulated())
         return decode_compressed(dcm, pixels, syntax, shape, frame, to, whole, err);

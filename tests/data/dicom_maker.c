@@ -100,7 +100,7 @@ static void put_groups(FILE *f, const made_slice *s) {
 
 static void put_pixels(FILE *f, const made_slice *s) {
     if (!s->pixels) return;
-    put_tag(f, 0x7fe00010, s->bits_allocated > 8 ? "OW" : "OB");
+    put_tag(f, 0x7fe00010, s->pixel_vr ? s->pixel_vr : s->bits_allocated > 8 ? "OW" : "OB");
     put(f, 0, 2);
     put(f, (uint32_t)(s->pixel_bytes + s->pixel_bytes % 2), 4);
     fwrite(s->pixels, 1, s->pixel_bytes, f);

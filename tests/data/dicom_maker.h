@@ -21,6 +21,7 @@ typedef struct made_slice {
     uint16_t padding, padding_limit; /* the limit is written where it differs */
     const void *pixels;
     size_t pixel_bytes;
+    const char *pixel_vr; /* NULL: as it should be */
 
     /* Of a file of many frames (enhanced CT): */
     int frames; /* 0: a plain file */

@@ -330,7 +330,10 @@ static void a_broken_header_is_told(void **state) {
     s = good, s.bits_allocated = 32, refuse(&s, "32 bits");
     s = good, s.bits_stored = 17, refuse(&s, "bits");
     s = good, s.high_bit = 3, refuse(&s, "bit 3");
-    s = good, s.syntax = "1.2.840.10008.1.2.4.100", refuse(&s, "");
+    s = good, s.syntax = "1.2.840.10008.1.2.4.100", refuse(&s, "damaged");
+    s = good, s.syntax = "1.2.3.4", refuse(&s, "transfer syntax 1.2.3.4");
+    s = good, s.pixel_vr = "UT", refuse(&s, "marked as something else");
+    s = good, s.pixel_vr = "OF", refuse(&s, "marked as something else");
 }
 
 static void identifiers_are_read_and_names_are_not(void **state) {

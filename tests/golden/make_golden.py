@@ -224,9 +224,9 @@ def adamw(model):
 
 if __name__ == "__main__":
     for file, make, *settings in (
-            ("resnet18.csv", lambda: ResNet([2, 2, 2, 2], 1, True), "images6", 75, [3], sgd, True, False),
-            ("resnet50.csv", lambda: ResNet([3, 4, 6, 3], 4, True), "images7", 65, [3], adamw, False, False),
-            ("mil.csv", lambda: Mil([2, 2, 2, 2], 1), "images3", 65, [5, 1, 7], adamw, False, True)):
+            ("resnet18.csv", lambda: ResNet([2, 2, 2, 2], 1, True), "images5", 75, [3], sgd, True, False),
+            ("resnet50.csv", lambda: ResNet([3, 4, 6, 3], 4, True), "images8", 45, [2], adamw, False, False),
+            ("mil.csv", lambda: Mil([2, 2, 2, 2], 1), "images13", 65, [5, 1, 7], adamw, False, True)):
         made = run(make(), *settings)
         if "--calm" in sys.argv:
             tell_calm(file, made, run(make(), *settings, noise=3e-6))

@@ -28,9 +28,9 @@ typedef struct golden {
 } golden;
 
 static const golden models[] = {
-    {"resnet18.csv", "resnet18", "images6", 75, 1, {3}, true, false, true},
-    {"resnet50.csv", "resnet50", "images7", 65, 1, {3}, false, false, false},
-    {"mil.csv", "resnet18", "images3", 65, 3, {5, 1, 7}, false, true, false},
+    {"resnet18.csv", "resnet18", "images5", 75, 1, {3}, true, false, true},
+    {"resnet50.csv", "resnet50", "images8", 45, 1, {2}, false, false, false},
+    {"mil.csv", "resnet18", "images13", 65, 3, {5, 1, 7}, false, true, false},
 };
 
 /* -- the hash that both sides draw from --------------------------------------------------------------- */

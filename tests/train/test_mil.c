@@ -199,8 +199,10 @@ static double learn_in_double(const char *which, double *gradients) {
     ich_exec *exec = ich_exec_create(&model.graph, &options, &err);
     if (!exec) fail_msg("%s", err.text);
     double *values = in_double(model.values), label[STUDIES * ICH_LABELS], weight[ICH_LABELS];
-    for (int i = 0; i < g.it.n * ICH_LABELS; i++) label[i] = g.label[0][i];
-    for (int l = 0; l < ICH_LABELS; l++) weight[l] = ich_label_weights[l];
+    for (int l = 0; l < ICH_LABELS; l++) {
+        weight[l] = ich_label_weights[l];
+        for (int i = 0; i < g.it.n; i++) label[i * ICH_LABELS + l] = g.label[i][l];
+    }
     memset(gradients, 0, model.graph.n_values * sizeof *gradients);
     ich_exec_bind(exec, values, gradients);
     ich_exec_prepare(exec);
