@@ -159,13 +159,14 @@ static bool backward_reads(const ich_exec *e, int s, int node) {
 
 /* -- what is computed twice ---------------------------------------------------------------------------- */
 
-/* Step s is cheap and backward will have its inputs. */
+/* Step s is cheap, and what must be kept to have its inputs in backward is less than what it makes. */
 static bool can_redo(const ich_exec *e, int s, const bool *available) {
     const ich_step *step = &e->steps[s];
     const ich_node *node = node_of(e, step->node);
-    bool all = layer_of(e, step->node)->cheap && (step->add_value < 0 || available[step->add_value]);
-    for (int i = 0; i < node->n_inputs; i++) all &= available[node->inputs[i]];
-    return all;
+    size_t kept = step->add_value < 0 || available[step->add_value] ? 0 : value_bytes(e, step->add_value);
+    for (int i = 0; i < node->n_inputs; i++)
+        if (!available[node->inputs[i]]) kept += value_bytes(e, node->inputs[i]);
+    return layer_of(e, step->node)->cheap && kept < value_bytes(e, step->out);
 }
 
 /* Marks values that backward may have: those it needs anyway, and those that are cheap to make from them. */

@@ -13,6 +13,7 @@ static ich_exec *open_cnn(const ich_model *model, const ich_mil_options *o, int 
                                       .n_outputs = 1,
                                       .max_rows = chunk,
                                       .gradient = o->learns,
+                                      .pack_on_use = o->learns,
                                       .training = o->learns};
     return ich_exec_create(&model->graph, &options, err);
 }

@@ -9,7 +9,7 @@ A ReLU has no derivative at 0: where an activation stands nearer to it than floa
 differ, by a hundredth of a late layer's gradient, and steps multiply that (torch's own float answers for a resnet50 on
 batch statistics are 7 % away from its double ones after three). So the models are calm: the last norm of each block
 begins near 0.2 (Goyal et al. 2017 begin it at 0), and each model sees the pictures on which noise in every convolution
-changes the gradient least of ten. --calm tells by how much.
+changes the gradient little: found by trying some dozens. --calm tells by how much.
 
 Needs Debian's python3-torch. Run: ./make_golden.py   (takes a minute; the result does not depend on threads)
 """

@@ -109,7 +109,7 @@ static const struct net_case {
 } cases[] = {
     {"resnet", resnet, {"batch_norm"}},
     {"bottlenecks", bottlenecks, {"batch_norm"}},
-    {"densenet", densenet, {"batch_norm"}},
+    {"densenet", densenet, {"batch_norm", "concat"}},
     {"chains", chains, {"relu", "dropout", "silu", "add"}},
 };
 enum { CASES = sizeof cases / sizeof *cases };
