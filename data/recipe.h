@@ -77,7 +77,7 @@ bool ich_recipe_parse(ich_recipe *recipe, const char *text, const char *where,
 void ich_recipe_print(const ich_recipe *recipe, FILE *stream); /* as recipe.ini, complete */
 bool ich_recipe_write(const ich_recipe *recipe, const char *path, ich_error *err);
 bool ich_recipe_preprocess(const ich_recipe *recipe, ich_preprocess *out,
-                           ich_error *err); /* parses windows */
+                           ich_error *err);     /* parses windows */
 int ich_recipe_chunk(const ich_recipe *recipe); /* slices of the CNN at a time; what 0 stands for */
 ich_augment ich_recipe_augment(const ich_recipe *recipe);
 

@@ -225,8 +225,7 @@ static ich_vec lump_push(const ich_bleed *b, const ich_head *head, ich_vec p, fl
     return ich_add(p, -0.45f * ich_bump(s2), v);
 }
 
-/* -- the table ---------------------------------------------------------------------------------------------
- */
+/* -- the table -------------------------------------------------------------------------------------- */
 static const ich_bleed_form lens = {ICH_EPIDURAL, draw_lens, lens_cover, lens_push};
 static const ich_bleed_form crescent = {ICH_SUBDURAL, draw_crescent, crescent_cover, crescent_push};
 static const ich_bleed_form falx_film = {ICH_SUBDURAL, draw_falx_film, falx_film_cover, NULL};

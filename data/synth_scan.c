@@ -147,8 +147,7 @@ static void draw_artefacts(shot *s, const ich_population *at, ich_rng *rng) {
     }
 }
 
-/* -- one slice
- * ----------------------------------------------------------------------------------------------- */
+/* -- one slice -------------------------------------------------------------------------------------- */
 static bool canvas_make(canvas *c, int size, ich_error *err) {
     size_t n = (size_t)size * (size_t)size, wide = (size_t)size + 2 * MARGIN;
     float *at = c->memory =
@@ -273,8 +272,7 @@ static void add_noise(const shot *s, int slice, canvas *c, ich_rng *rng) {
         }
 }
 
-/* -- what is there -----------------------------------------------------------------------------------------
- */
+/* -- what is there ---------------------------------------------------------------------------------- */
 static int main_type(const canvas *c, int i) {
     int best = 0;
     float most = 0.5f; /* less than half a voxel of blood is no mask */
@@ -303,8 +301,7 @@ static void judge_slice(const shot *s, const canvas *c, uint8_t *mask, uint8_t l
         if (!label[mask[i]]) mask[i] = 0;
 }
 
-/* -- storing
- * ------------------------------------------------------------------------------------------------- */
+/* -- storing ---------------------------------------------------------------------------------------- */
 static size_t stored_place(const shot *s, int x, int y, int z) {
     int i = s->flipped[0] ? s->size - 1 - x : x, j = s->flipped[1] ? s->size - 1 - y : y;
     int k = s->flipped[2] ? s->slices - 1 - z : z;

@@ -34,8 +34,7 @@
 #include "affine.h"
 #include <stdio.h>
 
-/* -- one slice: the formulas above, line by line; H units
- * ---------------------------------------------------- */
+/* -- one slice: the formulas above, line by line; H units ------------------------------------------- */
 
 /* gates: a on entry; i, f, g, o on return */
 static void cell_forward(int H, real *gates, const real *c_before, real *c, real *h) {
@@ -67,8 +66,7 @@ static void cell_backward(int H, const real *gates, const real *c_before, const 
     }
 }
 
-/* -- shapes, parameters, memory
- * ------------------------------------------------------------------------------ */
+/* -- shapes, parameters, memory --------------------------------------------------------------------- */
 
 typedef struct sizes {
     int N, F, H, D; /* slices of all studies; features; units; directions */
@@ -156,8 +154,7 @@ static size_t scratch(const ich_call *call) {
     return larger(forward, backward) * sizeof(real);
 }
 
-/* -- a study's slices in the order of a direction
- * -------------------------------------------------------------- */
+/* -- a study's slices in the order of a direction --------------------------------------------------- */
 
 /* The row that is read `step`-th, and in *before the one read just before it (-1 at the start). */
 static int row_at(const ich_call *call, int study, int d, int step, int *before) {
@@ -175,8 +172,7 @@ static const real *or_zero(const real *rows, int row, int stride, const real *ze
     return row < 0 ? zero : rows + (size_t)row * stride;
 }
 
-/* -- forward
- * --------------------------------------------------------------------------------------------------- */
+/* -- forward ---------------------------------------------------------------------------------------- */
 
 /* a = W_i x + b_i + b_h for every slice of every study */
 static void project(const ich_call *call, sizes s, int d) {
@@ -211,8 +207,7 @@ static void forward(const ich_call *call) {
         recur_forward(call, s, piece / s.D, piece % s.D);
 }
 
-/* -- backward
- * -------------------------------------------------------------------------------------------------- */
+/* -- backward --------------------------------------------------------------------------------------- */
 
 static void recur_backward(const ich_call *call, sizes s, const workspace *space, int study, int d) {
     const ich_kernels *k = call->kernels;

@@ -246,8 +246,7 @@ static void hospitals_differ(void **state) {
     assert_null(ich_population_find('c'));
 }
 
-/* -- files -------------------------------------------------------------------------------------------------
- */
+/* -- files ------------------------------------------------------------------------------------------ */
 static ich_volume volume_of(const char *folder, const char *room, const char *study_id) {
     char name[96];
     snprintf(name, sizeof name, "%s/%s.nii.gz", room, study_id);
@@ -326,8 +325,7 @@ static void every_storage_order_reads_upright(void **state) {
     free(folder);
 }
 
-/* -- refusals
- * ------------------------------------------------------------------------------------------------ */
+/* -- refusals --------------------------------------------------------------------------------------- */
 static void refuse(ich_synth o, const char *folder, const volatile int *stop, const char *word) {
     ich_error err = {""};
     assert_false(ich_synth_write(&o, folder, NULL, stop, &err));

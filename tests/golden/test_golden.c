@@ -126,8 +126,7 @@ static void compare_float(const ich_csv *table, const char *stage, const char *n
     free(wide);
 }
 
-/* -- one model
- * ------------------------------------------------------------------------------------------------ */
+/* -- one model -------------------------------------------------------------------------------------- */
 
 typedef struct run {
     const golden *g;

@@ -34,8 +34,7 @@ void *__wrap_malloc(size_t size) { return allocations++, __real_malloc(size); }
 void *__wrap_calloc(size_t count, size_t size) { return allocations++, __real_calloc(count, size); }
 void *__wrap_realloc(void *old, size_t size) { return allocations++, __real_realloc(old, size); }
 
-/* -- a network to run ---------------------------------------------------------------------------------------
- */
+/* -- a network to run ------------------------------------------------------------------------------- */
 
 typedef struct net {
     ich_graph graph;
@@ -112,8 +111,7 @@ static double distance(const float *a, const float *b, size_t n) {
     return worst / most;
 }
 
-/* -- behaviours
- * ------------------------------------------------------------------------------------------------ */
+/* -- behaviours ------------------------------------------------------------------------------------- */
 
 static void folding_and_fusing_change_no_inference(void **state) {
     (void)state;

@@ -148,8 +148,7 @@ static void free_net(net *n) {
     ich_graph_free(&n->graph);
 }
 
-/* -- steps -------------------------------------------------------------------------------------------------
- */
+/* -- steps ------------------------------------------------------------------------------------------ */
 
 typedef struct run {
     ich_exec *exec;
@@ -224,8 +223,7 @@ static void assert_same_steps(const struct net_case *c, const net *n, run *a, ru
     }
 }
 
-/* -- behaviours
- * ---------------------------------------------------------------------------------------------- */
+/* -- behaviours ------------------------------------------------------------------------------------- */
 
 static void values_made_again_change_no_gradient(void **state) {
     (void)state;

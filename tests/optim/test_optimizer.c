@@ -16,8 +16,7 @@
 #include "tensor/team.h"
 #include "torch_steps.h"
 
-/* -- a network with every sort of parameter ---------------------------------------------------------------
- */
+/* -- a network with every sort of parameter --------------------------------------------------------- */
 
 /* A graph, its values and gradients, drawn at random, and an optimizer. */
 typedef struct net {
@@ -100,8 +99,7 @@ static int changed(const net *n, const copy *c, int arrays, size_t first, size_t
     return different;
 }
 
-/* -- the formulas ------------------------------------------------------------------------------------------
- */
+/* -- the formulas ----------------------------------------------------------------------------------- */
 
 /* One element as optimizer.h writes it, in double. */
 typedef struct element {
@@ -225,8 +223,7 @@ static void clipping_shortens_long_gradients_alone(void **state) {
     net_free(&clipped);
 }
 
-/* -- what a step leaves alone ------------------------------------------------------------------------------
- */
+/* -- what a step leaves alone ----------------------------------------------------------------------- */
 
 static void a_frozen_group_stays_as_it_is(void **state) {
     (void)state;
@@ -323,8 +320,7 @@ static void any_number_of_threads_gives_the_same_bytes(void **state) {
     ich_team_set(0);
 }
 
-/* -- average -----------------------------------------------------------------------------------------------
- */
+/* -- average ---------------------------------------------------------------------------------------- */
 
 static void the_average_is_the_weighted_mean_of_all_steps(void **state) {
     (void)state;

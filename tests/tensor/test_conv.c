@@ -21,8 +21,7 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
 #endif
 
-/* -- the sets under test -----------------------------------------------------------------------------------
- */
+/* -- the sets under test ---------------------------------------------------------------------------- */
 
 typedef struct conv_set {
     const char *name;
@@ -65,8 +64,7 @@ static void for_each_set(void (*check)(const conv_set *, const void *), const vo
         if (runs_here(&sets[i])) check(&sets[i], argument);
 }
 
-/* -- buffers with guard zones ------------------------------------------------------------------------------
- */
+/* -- buffers with guard zones ----------------------------------------------------------------------- */
 
 enum { GUARD = 256 };                          /* floats on either side; keeps the 64-byte alignment */
 static const uint32_t guard_bits = 0x7fc0dead; /* a NaN: a kernel that reads it shows, too */
@@ -113,8 +111,7 @@ static void buffer_free(buffer *b) {
     free(b->block);
 }
 
-/* -- the formula in double ---------------------------------------------------------------------------------
- */
+/* -- the formula in double -------------------------------------------------------------------------- */
 
 /* A double result, and beside it the sum of the absolute values of what was added: the measure of error. */
 typedef struct exact {
@@ -168,8 +165,7 @@ static void visit_all(const ich_conv_shape *s, visit_term *visit, void *self) {
             for (int ox = 0; ox < s->ow; ox++) visit_pixel(s, image, oy, ox, visit, self);
 }
 
-/* -- one shape with its data -------------------------------------------------------------------------------
- */
+/* -- one shape with its data ------------------------------------------------------------------------ */
 
 typedef struct problem {
     ich_conv_shape shape;
@@ -278,8 +274,7 @@ static void check_shape(const ich_conv_shape *shape, uint64_t index) {
     problem_free(&p);
 }
 
-/* -- shapes ------------------------------------------------------------------------------------------------
- */
+/* -- shapes ----------------------------------------------------------------------------------------- */
 
 static ich_conv_shape make_shape(int n, int h, int w, int c, int k, int r, int stride, int pad, int dilation,
                                  int groups) {
@@ -349,8 +344,7 @@ static void agrees_with_the_formula_on_network_shapes(void **state) {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) check_shape(&shapes[i], 1000 + i);
 }
 
-/* -- same bytes --------------------------------------------------------------------------------------------
- */
+/* -- same bytes ------------------------------------------------------------------------------------- */
 
 static const ich_direction directions[] = {ICH_FORWARD, ICH_BACKWARD_DATA, ICH_BACKWARD_WEIGHTS};
 

@@ -16,8 +16,7 @@
 
 enum { ROWS = 9 };
 
-/* -- where a run stands ------------------------------------------------------------------------------------
- */
+/* -- where a run stands ----------------------------------------------------------------------------- */
 
 typedef struct stand {
     ich_model model;
@@ -114,8 +113,7 @@ static void assert_same_position(const ich_position *a, const ich_position *b) {
                 same_double(a->waited, b->waited));
 }
 
-/* -- what is kept ------------------------------------------------------------------------------------------
- */
+/* -- what is kept ----------------------------------------------------------------------------------- */
 
 static void saved_and_loaded_it_is_the_same_to_the_byte(void **state) {
     (void)state;
@@ -191,8 +189,7 @@ static void every_double_is_exact(void **state) {
     end(&b);
 }
 
-/* -- what is refused ---------------------------------------------------------------------------------------
- */
+/* -- what is refused -------------------------------------------------------------------------------- */
 
 /* A run that goes on for another while, whose state is known byte by byte. */
 typedef struct guarded {

@@ -19,8 +19,7 @@
 
 enum { STEPS = 4, EPOCHS = 3 };
 
-/* -- a learner whose figures are written down -------------------------------------------------------------
- */
+/* -- a learner whose figures are written down ------------------------------------------------------- */
 
 typedef struct toy {
     ich_loop loop;
@@ -75,8 +74,7 @@ static bool validate(void *self, float *values, ich_tally *tally, ich_error *err
 
 static double waited(void *self) { return (void)self, 0; }
 
-/* -- a run of it -------------------------------------------------------------------------------------------
- */
+/* -- a run of it ------------------------------------------------------------------------------------ */
 
 static toy toy_in(const char *name) {
     toy t = {.odd_loss = 0.5};
@@ -160,8 +158,7 @@ static float weight_of(const char *run, const char *name) {
     return weight;
 }
 
-/* -- behaviours
- * ---------------------------------------------------------------------------------------------- */
+/* -- behaviours ------------------------------------------------------------------------------------- */
 
 static void the_model_is_the_best_on_validation_and_last_is_the_last(void **state) {
     (void)state;

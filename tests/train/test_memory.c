@@ -34,8 +34,7 @@ COUNTED(void *, mmap, (void *at, size_t size, int protection, int flags, int fil
         protection, flags, file, offset)
 COUNTED(char *, strdup, (const char *text), text)
 
-/* -- a whole run, watched -----------------------------------------------------------------------------------
- */
+/* -- a whole run, watched --------------------------------------------------------------------------- */
 
 enum { LAST_STEP = 4 };
 
@@ -107,8 +106,7 @@ static void a_step_with_a_frozen_cnn_allocates_nothing(void **state) {
     assert_no_allocation(ich_finetune, &recipe, "frozen");
 }
 
-/* -- long studies
- * -------------------------------------------------------------------------------------------- */
+/* -- long studies ----------------------------------------------------------------------------------- */
 
 /* With the defaults: resnet18, 224 pixels. Memory is planned, and not touched. */
 static void memory_of_the_cnn_does_not_grow_with_the_slices_of_a_study(void **state) {

@@ -42,8 +42,7 @@ static int remove_world(void **state) {
     return scratch_remove(state);
 }
 
-/* -- a group, and one step on it ---------------------------------------------------------------------------
- */
+/* -- a group, and one step on it -------------------------------------------------------------------- */
 
 typedef struct group {
     uint32_t study[STUDIES];
@@ -140,8 +139,7 @@ static double *in_double(const float *numbers) {
     return copy;
 }
 
-/* -- chunks ------------------------------------------------------------------------------------------------
- */
+/* -- chunks ----------------------------------------------------------------------------------------- */
 
 static void chunks_of_any_size_give_the_same_loss_and_gradient(void **state) {
     (void)state;
@@ -253,8 +251,7 @@ static void a_group_learns_the_mean_of_its_studies(void **state) {
     free(b.gradients);
 }
 
-/* -- what stays as it is ------------------------------------------------------------------------------------
- */
+/* -- what stays as it is ---------------------------------------------------------------------------- */
 
 /* Batch norm works with its running statistics, and the second pass through the CNN leaves them alone too. */
 static void a_step_changes_no_value_of_the_model(void **state) {
