@@ -21,7 +21,7 @@ run() { # preset, ctest arguments
     shift 2
     cmake --preset "$preset" >/dev/null
     cmake --build "$folder" -j "$jobs" -- --quiet 2>/dev/null || cmake --build "$folder" -j "$jobs"
-    ctest --test-dir "$folder" --output-on-failure --no-tests=error "$@"
+    ctest --test-dir "$folder" --output-on-failure --no-tests=error -j "$jobs" "$@"
 }
 
 if [ -n "$quick" ]; then
