@@ -85,8 +85,7 @@ extern "C" ich_dcm *ich_dcm_open(const char *path, bool pixels, ich_error *err) 
 
 extern "C" void ich_dcm_close(ich_dcm *dcm) { delete dcm; }
 
-// -- elements
-// ------------------------------------------------------------------------------------------------
+// -- elements --------------------------------------------------------------------------------------------
 
 // The first item of `sequence` in the functional groups of `frame`, or in those of all frames.
 static DcmItem *find_group(const ich_dcm *dcm, int frame, uint32_t sequence) {
@@ -121,8 +120,7 @@ extern "C" bool ich_dcm_has(const ich_dcm *dcm, uint32_t tag) {
     return dcm->dataset()->tagExists(key_of(tag));
 }
 
-// -- compressed pixels
-// ---------------------------------------------------------------------------------------
+// -- compressed pixels -----------------------------------------------------------------------------------
 
 // Does a frame begin here? JPEG and JPEG-LS open with SOI, JPEG 2000 with SOC.
 static bool begins_frame(const Uint8 *bytes, Uint32 count) {
@@ -196,8 +194,24 @@ static bool check_jpeg(const char *path, const std::vector<Uint8> &stream, const
     return true;
 }
 
-// -- pixels
-// --------------------------------------------------------------------------------------------------
+// The header of an RLE frame (DICOM PS3.5, annex G.5): how many segments, one for each byte of a pixel, and
+// where each begins. DCMTK's decoder believes it and would read outside the frame.
+static bool check_rle(const char *path, const std::vector<Uint8> &s, const ich_dcm_shape *shape,
+                      ich_error *err) {
+    enum { HEADER = 64, ENTRY = 4 };
+    const size_t segments = static_cast<size_t>(shape->bits_allocated / 8);
+    const auto entry = [&s](size_t i) {
+        const Uint8 *b = &s[i * ENTRY];
+        return static_cast<size_t>(b[0]) | static_cast<size_t>(b[1]) << 8 | static_cast<size_t>(b[2]) << 16 |
+               static_cast<size_t>(b[3]) << 24;
+    };
+    bool right = s.size() > HEADER && entry(0) == segments && entry(1) >= HEADER;
+    for (size_t i = 1; right && i <= segments; i++)
+        right = entry(i) < s.size() && (i == 1 || entry(i) > entry(i - 1));
+    return right || ich_fail(err, "%s: its RLE header is damaged: copy it again from its source", path);
+}
+
+// -- pixels ----------------------------------------------------------------------------------------------
 
 static bool decode(ich_dcm *dcm, DcmPixelData *pixels, int frame, Uint32 first, void *to, size_t bytes,
                    ich_error *err) {
@@ -230,7 +244,9 @@ static bool decode_compressed(ich_dcm *dcm, DcmPixelData *pixels, E_TransferSynt
         return ich_fail(err, "%s: frame %d has no pixels: copy it again from its source", path, frame + 1);
     if (syntax == EXS_JPEG2000 || syntax == EXS_JPEG2000LosslessOnly)
         return ich_jpeg2000_decode(path, stream.data(), stream.size(), shape, to, whole, err);
-    if (syntax != EXS_RLELossless && !check_jpeg(path, stream, shape, &bits, err)) return false;
+    const bool rle = syntax == EXS_RLELossless;
+    if (rle ? !check_rle(path, stream, shape, err) : !check_jpeg(path, stream, shape, &bits, err))
+        return false;
     if (bits <= 8) return decode_widened(dcm, pixels, frame, first, count, to, err);
     return decode(dcm, pixels, frame, first, to, count * sizeof *to, err);
 }

@@ -182,8 +182,9 @@ bool ich_scans_import(const char *input, const char *folder, bool keep_ids, char
                                 .processes = ich_team_size()};
     ich_import_result result;
     ich_error why = {0};
-    bool done = ich_import_run(&options, &result, progress, stop, &why) ||
-                ich_fail(err, "%s (taken for a folder of DICOM, as it has no studies.csv)", why.text);
+    bool done =
+        ich_import_run(&options, &result, progress, stop, &why) ||
+        ich_fail(err, "%s (taken for a folder of DICOM, as there is no %s/studies.csv)", why.text, input);
     done = done && keep_skipped(skipped, &result.skipped, err);
     ich_import_result_free(&result);
     if (done) {
