@@ -85,12 +85,6 @@ test_a_missing_column_is_named() {
         gone s/model.safetensors
 }
 
-test_a_slice_of_an_unknown_study_is_left_out() {
-    phantoms d && echo "stranger,0,x-0,1,0,0,0,0,1" >>d/slices.csv && run 3 pretrain d --out r $tiny &&
-        said d/slices.csv "'stranger'" r/skipped.csv && rows r/skipped.csv 1 && there r/model.safetensors &&
-        run 0 finetune d --out f $tiny --quiet
-}
-
 test_slices_of_an_unknown_study_are_left_out() {
     phantoms d && echo "stranger,0,x,1,0,0,0,0,1" >>d/slices.csv && echo "stranger,1,y,1,0,0,0,0,1" >>d/slices.csv &&
         run 3 pretrain d --out r $tiny --quiet && said r/skipped.csv d/slices.csv stranger studies.csv &&

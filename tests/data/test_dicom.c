@@ -149,6 +149,27 @@ static void a_truncated_file_is_refused(void **state) {
     }
 }
 
+/* DCMTK's decoder follows the header wherever it points. */
+static void an_rle_header_that_lies_is_refused(void **state) {
+    (void)state;
+    static const unsigned char header[] = {2, 0, 0, 0, 64, 0, 0, 0}; /* two segments, the first behind it */
+    static const struct lie {
+        size_t at;
+        unsigned char byte;
+    } lies[] = {{0, 1}, {0, 3}, {0, 15}, {3, 0x80}, {4, 0}, {4, 63}, {7, 0x7f}, {11, 0x7f}, {11, 0xff}};
+    size_t n;
+    unsigned char *bytes = read_bytes(fixture_path("dicom/rle_signed16.dcm"), &n);
+    unsigned char *at = memmem(bytes, n, header, sizeof header);
+    assert_non_null(at);
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        const unsigned char right = at[lies[i].at];
+        at[lies[i].at] = lies[i].byte;
+        refuse_file(scratch_write("t.dcm", bytes, n), "RLE");
+        at[lies[i].at] = right;
+    }
+    free(bytes);
+}
+
 /* -- numbers --------------------------------------------------------------------------------------------- */
 
 static void slope_and_intercept_are_applied_and_rounded(void **state) {
@@ -388,6 +409,7 @@ int main(void) {
         cmocka_unit_test(every_transfer_syntax_is_decoded),
         cmocka_unit_test(pydicoms_files_are_read_as_pydicom_reads_them),
         cmocka_unit_test(a_truncated_file_is_refused),
+        cmocka_unit_test(an_rle_header_that_lies_is_refused),
         cmocka_unit_test(slope_and_intercept_are_applied_and_rounded),
         cmocka_unit_test(bits_are_read_as_the_header_says),
         cmocka_unit_test(eight_bits_are_enough),

@@ -277,6 +277,22 @@ static void a_header_longer_than_the_file_is_refused(void **state) {
     assert_non_null(strstr(err.text, "nowhere.safetensors"));
 }
 
+/* JSON in memory takes many times its text. */
+static void a_huge_header_is_refused(void **state) {
+    (void)state;
+    const uint64_t length = 33 << 20;
+    char *bytes = malloc(8 + length);
+    assert_non_null(bytes);
+    memset(bytes, ' ', 8 + length);
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, "{}", 2);
+    ich_safetensors st;
+    ich_error err = {""};
+    assert_false(ich_safetensors_read(&st, scratch_write("huge.safetensors", bytes, 8 + length), &err));
+    assert_non_null(strstr(err.text, "huge.safetensors"));
+    free(bytes);
+}
+
 /* Each file is read whole or refused with a line; the sanitizers see to the rest. */
 static void no_damage_does_harm(void **state) {
     (void)state;
@@ -311,6 +327,7 @@ int main(void) {
         cmocka_unit_test(every_type_becomes_float),
         cmocka_unit_test(a_lying_header_is_refused),
         cmocka_unit_test(a_header_longer_than_the_file_is_refused),
+        cmocka_unit_test(a_huge_header_is_refused),
         cmocka_unit_test(no_damage_does_harm),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);

@@ -19,7 +19,7 @@
 #include "tensor/rng.h"
 #include "tensor/team.h"
 
-enum { LABELS = 6, SIZE = 33 };
+enum { LABELS = 6, SIZE = 21 };
 
 /* -- every allocation of ours is counted (linked with --wrap) ------------------------------------------- */
 
