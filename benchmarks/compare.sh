@@ -16,24 +16,10 @@ case ${1:-} in
     ;;
 esac
 
-peers="python3-torch python3-nibabel python3-pil libjemalloc2 libtcmalloc-minimal4"
-command -v node >/dev/null || peers+=" nodejs"
-command -v npm >/dev/null || peers+=" npm"
-missing=()
-for package in $peers; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "install ok installed" || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-    sudo=
-    [ "$(id -u)" -eq 0 ] || sudo=sudo
-    echo "Installing: ${missing[*]}"
-    $sudo apt-get update -qq
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+tools/packages.sh build peers
 # Its install script would only fetch the GPU's libraries.
 npm ci --prefix benchmarks --ignore-scripts --no-audit --no-fund --silent
 
-tools/packages.sh build
 cmake --preset release >/dev/null
 cmake --build build -j "$(nproc)" --target ichor >/dev/null
 

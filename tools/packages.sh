@@ -2,25 +2,29 @@
 # Installs the Debian packages named, if any is missing. Needs root or sudo only then.
 #   tools/packages.sh build        what the program needs
 #   tools/packages.sh build tests  and what its tests need
+#   tools/packages.sh peers        what the benchmarks measure Ichor against
 #   tools/packages.sh browser      what the report's test in a browser needs; without it that test is skipped
 set -euo pipefail
 
 build="gcc g++ make cmake pkg-config libopenblas-openmp-dev libnifti-dev libstb-dev libinih-dev libjansson-dev zlib1g-dev libdeflate-dev libdcmtk-dev libopenjp2-7-dev"
 tests="libcmocka-dev clang-format"
+peers="python3-torch python3-nibabel python3-pil libjemalloc2 libtcmalloc-minimal4"
 
+# node comes from elsewhere on some machines, and then brings its own npm
+node=
+command -v npm >/dev/null || node="nodejs npm"
 browser=
 wanted=()
 for set in "$@"; do
     case $set in
     build) wanted+=($build) ;;
     tests) wanted+=($tests) ;;
+    peers) wanted+=($peers $node) ;;
     browser)
         browser=1
-        wanted+=(chromium)
-        # node comes from elsewhere on some machines, and then brings its own npm
-        command -v npm >/dev/null || wanted+=(nodejs npm)
+        wanted+=(chromium $node)
         ;;
-    *) echo "tools/packages.sh: '$set' is not a set of packages; use build, tests, browser" >&2; exit 2 ;;
+    *) echo "tools/packages.sh: '$set' is not a set of packages; use build, tests, peers, browser" >&2; exit 2 ;;
     esac
 done
 
