@@ -74,6 +74,8 @@ test_bench_model_prints_header_and_row() {
         run 0 bench model --arch resnet18 --mode $mode --batch 2 --size 32 --seconds 0 --threads 1 && silent &&
             header out "arch,mode,batch,size,threads,images_per_second,rss_mib" && rows out 1 &&
             grep -qE "^resnet18,$mode,2,32,1,[0-9.]+,[0-9.]+\$" out || fail "$(cat out)" || return
+        run 0 bench model --arch bilstm_attention --mode $mode --batch 5 --size 16 --seconds 0 --threads 1 && silent &&
+            grep -qE "^bilstm_attention,$mode,5,16,1,[0-9.]+,[0-9.]+\$" out || fail "$(cat out)" || return
     done
 }
 
