@@ -67,7 +67,8 @@ bool ich_command_set_arg(ich_command *command, const ich_arg *arg, const char *t
 }
 
 bool ich_setting_is_common(const char *name) {
-    return !strcmp(name, "threads") || !strcmp(name, "seed") || !strcmp(name, "kernels");
+    return !strcmp(name, "threads") || !strcmp(name, "seed") || !strcmp(name, "kernels") ||
+           !strcmp(name, "precision");
 }
 
 bool ich_command_set_setting(ich_command *command, const ich_setting *setting, const char *text,
@@ -95,7 +96,7 @@ bool ich_command_apply(const ich_command *command, ich_recipe *recipe, ich_error
 
 bool ich_command_use(const ich_recipe *recipe, ich_error *err) {
     ich_team_set(recipe->threads);
-    return ich_kernels_select(recipe->kernels, err);
+    return ich_kernels_select(recipe->kernels, !strcmp(recipe->precision, "bf16"), err);
 }
 
 int ich_command_printed(ich_command *command, int status) {
@@ -215,8 +216,8 @@ static void put_recipe(const ich_command *command, const ich_recipe *recipe, FIL
     if (recipe)
         ich_recipe_print(recipe, stream);
     else
-        fprintf(stream, "[run]\nseed = %" PRIu64 "\nthreads = %d\nkernels = %s\n", machine->seed,
-                machine->threads, machine->kernels);
+        fprintf(stream, "[run]\nseed = %" PRIu64 "\nthreads = %d\nkernels = %s\nprecision = %s\n",
+                machine->seed, machine->threads, machine->kernels, machine->precision);
 }
 
 /* Another verb's recipe.ini is left alone: predictions may be evaluated into their own folder. */

@@ -54,7 +54,7 @@ typedef struct ich_command {
     int n_words;
     void *values;        /* the verb's struct */
     unsigned long given; /* bit i: args[i] was typed */
-    ich_recipe machine;  /* only threads, seed and kernels count: the options that every verb has */
+    ich_recipe machine; /* only threads, seed, kernels and precision count: the options that every verb has */
     struct ich_set {
         const char *name, *text;
     } set[ICH_MAX_SET]; /* settings of the recipe that were typed, in that order */
@@ -92,7 +92,7 @@ bool ich_command_set_arg(ich_command *command, const ich_arg *arg, const char *t
 /* A setting of the recipe, typed as --name. Kept as text, since what it overrides is not known yet. */
 bool ich_command_set_setting(ich_command *command, const ich_setting *setting, const char *text,
                              ich_error *err);
-bool ich_setting_is_common(const char *name); /* threads, seed or kernels: what every verb has */
+bool ich_setting_is_common(const char *name); /* threads, seed, kernels or precision: what every verb has */
 /* Values from the file command->config, over the defaults. */
 bool ich_command_read_config(ich_command *command, ich_error *err);
 

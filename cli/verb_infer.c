@@ -46,6 +46,7 @@ static bool merge_recipe(const ich_command *command, ich_recipe *recipe, ich_err
     ich_recipe asked = *recipe;
     asked.threads = command->machine.threads;
     memcpy(asked.kernels, command->machine.kernels, sizeof asked.kernels);
+    memcpy(asked.precision, command->machine.precision, sizeof asked.precision);
     if (!ich_command_apply(command, &asked, err)) return false;
     for (size_t i = 0; i < count; i++) {
         const ich_setting *s = &settings[i];

@@ -99,6 +99,9 @@ static const ich_setting settings[] = {
      "cores to use; 0: all that the process may; results do not depend on it"},
     {"kernels", "run", TEXT, FIELD(kernels), 0, 0, "auto", "auto", ALL, NULL,
      "version of the compute kernels: auto, reference, baseline, or an instruction set such as avx2"},
+    {"precision", "run", TEXT, FIELD(precision), 0, 0, "float32", "float32", ALL, "float32|bf16",
+     "of the convolutions' factors; bf16 rounds them to bfloat16 and sums in float32, all else stays "
+     "float32"},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings };
 

@@ -37,6 +37,7 @@ typedef struct ich_recipe {
     uint64_t seed;
     int threads;
     char kernels[16];
+    char precision[8]; /* float32 | bf16 */
 } ich_recipe;
 
 typedef enum ich_setting_kind {

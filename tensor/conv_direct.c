@@ -11,8 +11,8 @@
 
 /* One block of rows × CONV_COLUMNS of the product. */
 typedef struct block {
-    const float *a, *b;
-    int depth, columns; /* columns ≤ CONV_COLUMNS are stored */
+    const conv_word *a, *b;
+    int depth, columns; /* depth in words; columns ≤ CONV_COLUMNS are stored */
     const ptrdiff_t *offsets;
     float *y;
     const float *bias, *add;
@@ -42,7 +42,7 @@ ICH_INLINE void multiply_rows(int rows, const block *t) {
             sums[i][1] += ich_load_part(t->add + t->offsets[i] + n0, n1);
         }
     }
-    conv_tile_multiply(rows, t->depth, t->a, CONV_DEPTH, 1, t->b, sums);
+    conv_tile_multiply(rows, t->depth, t->a, CONV_PITCH, 1, t->b, sums);
     if (t->relu) {
         ICH_UNROLL for (int i = 0; i < rows; i++) {
             sums[i][0] = ich_relu(sums[i][0]);
@@ -87,28 +87,28 @@ static cut cut_product(const conv_view *view) {
     while (c.panels > 1 && c.blocks * conv_ceil_div(panels, c.panels) < ENOUGH) c.panels = (c.panels + 1) / 2;
     c.chunks = (int)conv_ceil_div(panels, c.panels);
     c.slices = conv_max((int)conv_ceil_div(view->depth, CONV_DEPTH), 1);
-    c.depth = (int)conv_ceil_div(view->depth, c.slices);
+    c.depth = conv_words((int)conv_ceil_div(view->depth, c.slices)) * CONV_PAIR;
     return c;
 }
 
 /* The columns from panel `first` on, of the rows in `panel`, for one slice of depth. */
 static void multiply_chunk(const conv_view *view, const cut *c, int group, int first, int rows, int depth,
-                           const float *panel, const ptrdiff_t *offsets, const float *packed,
+                           const conv_word *panel, const ptrdiff_t *offsets, const conv_word *packed,
                            const conv_target *target) {
     const bool begins = depth == 0, ends = depth + c->depth >= view->depth;
     const int depths = conv_min(c->depth, view->depth - depth);
     for (int p = first; p < first + c->panels && p * CONV_COLUMNS < view->out_group_channels; p++) {
         const int column = group * view->out_group_channels + p * CONV_COLUMNS;
         const float *add = begins ? target->add : target->y;
-        block t = {.depth = depths,
+        block t = {.depth = conv_words(depths),
                    .columns = conv_min(CONV_COLUMNS, view->out_group_channels - p * CONV_COLUMNS),
-                   .b = packed + ((ptrdiff_t)p * view->depth + depth) * CONV_COLUMNS,
+                   .b = packed + ((ptrdiff_t)p * conv_words(view->depth) + depth / CONV_PAIR) * CONV_COLUMNS,
                    .y = target->y + column,
                    .bias = begins && target->bias ? target->bias + column : NULL,
                    .add = add ? add + column : NULL,
                    .relu = ends && target->relu};
         for (int i = 0; i < rows; i += CONV_ROWS) {
-            t.a = panel + (ptrdiff_t)i * CONV_DEPTH;
+            t.a = panel + (ptrdiff_t)i * CONV_PITCH;
             t.offsets = offsets + i;
             multiply[conv_min(CONV_ROWS, rows - i) - 1](&t);
         }
@@ -116,22 +116,23 @@ static void multiply_chunk(const conv_view *view, const cut *c, int group, int f
 }
 
 static void multiply_piece(const conv_view *view, const cut *c, int64_t piece, const float *source,
-                           const float *packed, const conv_target *target) {
-    _Alignas(64) float panel[CONV_BLOCK * CONV_DEPTH];
+                           const conv_word *packed, const conv_target *target) {
+    _Alignas(64) conv_word panel[CONV_BLOCK * CONV_PITCH];
     ptrdiff_t offsets[CONV_BLOCK];
     const int64_t row = piece / c->chunks % c->blocks * c->rows;
     const int group = (int)(piece / c->chunks / c->blocks), chunk = (int)(piece % c->chunks);
     const int rows = (int)(view->rows - row < c->rows ? view->rows - row : c->rows);
-    const float *weights = packed + (size_t)group * conv_panel_elements(view);
+    const conv_word *weights = packed + (size_t)group * conv_panel_words(view);
     for (int slice = 0; slice < c->slices; slice++) {
         const int depth = slice * c->depth;
-        conv_gather(view, source, group, row, rows, depth, conv_min(c->depth, view->depth - depth), panel,
-                    offsets);
+        conv_gather(view, source, group, row, rows, depth, conv_min(c->depth, view->depth - depth),
+                    (conv_operand *)panel, offsets);
         multiply_chunk(view, c, group, chunk * c->panels, rows, depth, panel, offsets, weights, target);
     }
 }
 
-void conv_direct(const conv_view *view, const float *source, const float *packed, const conv_target *target) {
+void conv_direct(const conv_view *view, const float *source, const conv_word *packed,
+                 const conv_target *target) {
     if (view->rows == 0) return;
     const cut c = cut_product(view);
     const int64_t pieces = view->channels / view->group_channels * c.blocks * c.chunks;

@@ -8,8 +8,9 @@
  * image make up a row. For stride S the input pixels of backward data fall into S × S lattices, by their
  * remainder, each of which meets its own subset of taps: each is a dense convolution of stride 1 by itself.
  *
- * Packed weights: for each lattice, group and panel of CONV_COLUMNS columns: [depth][CONV_COLUMNS], columns
- * that do not exist are zero. depth runs over (tap down, tap across, source channel).
+ * Packed weights: for each lattice, group and panel of CONV_COLUMNS columns: [depth][CONV_COLUMNS] in words
+ * (conv_operand.h), columns and depths that do not exist are zero. depth runs over (tap down, tap across,
+ * source channel).
  */
 #ifndef ICH_TENSOR_CONV_INTERNAL_H
 #define ICH_TENSOR_CONV_INTERNAL_H
@@ -18,7 +19,8 @@
 #include "conv_vector.h"
 
 enum {
-    CONV_DEPTH = 256,  /* of A and B worked on at once: a panel of B fits L1 */
+    CONV_PITCH = 256, /* words of depth of A and B worked on at once: a panel of B fits L1 */
+    CONV_DEPTH = CONV_PITCH * CONV_PAIR,
     CONV_AHEAD = 2048, /* floats that a copy prefetches ahead: the next rows are mostly the next in memory */
     CONV_BLOCK = 72 / CONV_ROWS * CONV_ROWS, /* rows of A gathered at once: they fit L2 */
 };
@@ -50,7 +52,7 @@ typedef struct conv_target {
 #define conv_view_forward    ICH_ISA(ich_conv_view_forward)
 #define conv_view_backward   ICH_ISA(ich_conv_view_backward)
 #define conv_gather          ICH_ISA(ich_conv_gather)
-#define conv_panel_elements  ICH_ISA(ich_conv_panel_elements)
+#define conv_panel_words     ICH_ISA(ich_conv_panel_words)
 #define conv_pack_view       ICH_ISA(ich_conv_pack_view)
 #define conv_direct          ICH_ISA(ich_conv_direct)
 #define conv_weights_scratch ICH_ISA(ich_conv_weights_scratch)
@@ -64,18 +66,19 @@ conv_view conv_view_forward(const ich_conv_shape *shape);
 /* The lattice of input pixels with remainders (down, across) modulo the stride. */
 conv_view conv_view_backward(const ich_conv_shape *shape, int down, int across);
 /* Copies rows [row, row + rows) and depths [depth, depth + depths) of A into `panel`, whose rows are
- * CONV_DEPTH apart; source pixels outside the image are zeros. offsets[i], unless NULL, becomes the place of
- * the target pixel of row i, in elements. */
+ * CONV_DEPTH apart; source pixels outside the image are zeros, and so is what fills up the last word.
+ * offsets[i], unless NULL, becomes the place of the target pixel of row i, in elements. */
 void conv_gather(const conv_view *view, const float *source, int group, int64_t row, int rows, int depth,
-                 int depths, float *panel, ptrdiff_t *offsets);
+                 int depths, conv_operand *panel, ptrdiff_t *offsets);
 
 /* conv_pack.c */
-size_t conv_panel_elements(const conv_view *view); /* of the packed weights of one group */
+size_t conv_panel_words(const conv_view *view); /* of the packed weights of one group */
 void conv_pack_view(const ich_conv_shape *shape, const conv_view *view, ich_direction direction,
-                    const float *weight, float *packed);
+                    const float *weight, conv_word *packed);
 
 /* conv_direct.c */
-void conv_direct(const conv_view *view, const float *source, const float *packed, const conv_target *target);
+void conv_direct(const conv_view *view, const float *source, const conv_word *packed,
+                 const conv_target *target);
 
 /* conv_weights.c */
 size_t conv_weights_scratch(const ich_conv_shape *shape);
@@ -97,9 +100,10 @@ void depthwise_weights(const ich_conv_shape *shape, const float *x, const float 
 #define winograd_weights         ICH_ISA(ich_winograd_weights)
 size_t winograd_packed(const ich_conv_shape *shape, ich_direction direction);
 size_t winograd_scratch(const ich_conv_shape *shape, ich_direction direction);
-void winograd_pack(const ich_conv_shape *shape, ich_direction direction, const float *weight, float *packed);
+void winograd_pack(const ich_conv_shape *shape, ich_direction direction, const float *weight,
+                   conv_word *packed);
 void winograd_convolve(const ich_conv_shape *shape, ich_direction direction, const float *source,
-                       const float *packed, const conv_target *target, float *scratch);
+                       const conv_word *packed, const conv_target *target, float *scratch);
 size_t winograd_weights_scratch(const ich_conv_shape *shape);
 void winograd_weights(const ich_conv_shape *shape, const float *x, const float *dy, float *dw,
                       float *scratch);

@@ -22,8 +22,8 @@ static conv_view lattice(const ich_conv_shape *shape, int i) {
     return conv_view_backward(shape, i / shape->stride, i % shape->stride);
 }
 
-static size_t view_elements(const conv_view *view) {
-    return conv_panel_elements(view) * (size_t)(view->channels / view->group_channels);
+static size_t view_words(const conv_view *view) {
+    return conv_panel_words(view) * (size_t)(view->channels / view->group_channels);
 }
 
 static size_t packed_elements(const ich_conv_shape *shape, ich_direction direction, bool winograd) {
@@ -32,12 +32,12 @@ static size_t packed_elements(const ich_conv_shape *shape, ich_direction directi
     if (is_winograd(shape, winograd)) return winograd_packed(shape, direction);
     if (direction == ICH_FORWARD) {
         const conv_view view = conv_view_forward(shape);
-        return view_elements(&view);
+        return view_words(&view);
     }
     size_t elements = 0;
     for (int i = 0; i < shape->stride * shape->stride; i++) {
         const conv_view view = lattice(shape, i);
-        elements += view_elements(&view);
+        elements += view_words(&view);
     }
     return elements;
 }
@@ -51,10 +51,11 @@ static size_t scratch_elements(const ich_conv_shape *shape, ich_direction direct
     return conv_weights_scratch(shape);
 }
 
-static void pack(const ich_conv_shape *shape, ich_direction direction, const float *weight, float *packed,
+static void pack(const ich_conv_shape *shape, ich_direction direction, const float *weight, float *elements,
                  bool winograd) {
+    conv_word *packed = (conv_word *)elements;
     if (is_depthwise(shape)) {
-        depthwise_pack(shape, weight, packed);
+        depthwise_pack(shape, weight, elements);
     } else if (is_winograd(shape, winograd)) {
         winograd_pack(shape, direction, weight, packed);
     } else if (direction == ICH_FORWARD) {
@@ -64,24 +65,26 @@ static void pack(const ich_conv_shape *shape, ich_direction direction, const flo
         for (int i = 0; i < shape->stride * shape->stride; i++) {
             const conv_view view = lattice(shape, i);
             conv_pack_view(shape, &view, direction, weight, packed);
-            packed += view_elements(&view);
+            packed += view_words(&view);
         }
     }
 }
 
-static void forward(const ich_conv_shape *shape, const float *x, const float *packed,
+static void forward(const ich_conv_shape *shape, const float *x, const float *elements,
                     const conv_target *target, float *scratch, bool winograd) {
     const conv_view view = conv_view_forward(shape);
+    const conv_word *packed = (const conv_word *)elements;
     if (is_depthwise(shape))
-        depthwise(&view, shape->s, x, packed, target);
+        depthwise(&view, shape->s, x, elements, target);
     else if (is_winograd(shape, winograd))
         winograd_convolve(shape, ICH_FORWARD, x, packed, target, scratch);
     else
         conv_direct(&view, x, packed, target);
 }
 
-static void backward_data(const ich_conv_shape *shape, const float *dy, const float *packed,
+static void backward_data(const ich_conv_shape *shape, const float *dy, const float *elements,
                           const conv_target *target, float *scratch, bool winograd) {
+    const conv_word *packed = (const conv_word *)elements;
     if (is_winograd(shape, winograd)) {
         winograd_convolve(shape, ICH_BACKWARD_DATA, dy, packed, target, scratch);
         return;
@@ -89,10 +92,10 @@ static void backward_data(const ich_conv_shape *shape, const float *dy, const fl
     for (int i = 0; i < shape->stride * shape->stride; i++) {
         const conv_view view = lattice(shape, i);
         if (is_depthwise(shape)) {
-            depthwise(&view, shape->s, dy, packed, target);
+            depthwise(&view, shape->s, dy, elements, target);
         } else {
             conv_direct(&view, dy, packed, target);
-            packed += view_elements(&view);
+            packed += view_words(&view);
         }
     }
 }

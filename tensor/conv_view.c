@@ -81,20 +81,16 @@ conv_view conv_view_backward(const ich_conv_shape *shape, int down, int across) 
     return view;
 }
 
-ICH_INLINE void copy(float *to, const float *from, int n) {
+ICH_INLINE void copy(conv_operand *to, const float *from, int n) {
     int i = 0;
     for (; i + ICH_LANES <= n; i += ICH_LANES) {
         __builtin_prefetch(from + i + CONV_AHEAD);
-        ich_store(to + i, ich_load(from + i));
+        conv_store(to + i, ich_load(from + i));
     }
-    if (i < n) ich_store_part(to + i, ich_load_part(from + i, n - i), n - i);
+    if (i < n) conv_store_part(to + i, ich_load_part(from + i, n - i), n - i);
 }
 
-ICH_INLINE void clear(float *to, int n) {
-    int i = 0;
-    for (; i + ICH_LANES <= n; i += ICH_LANES) ich_store(to + i, (ich_vec){0});
-    if (i < n) ich_store_part(to + i, (ich_vec){0}, n - i);
-}
+ICH_INLINE void clear(conv_operand *to, int n) { memset(to, 0, (size_t)n * sizeof *to); }
 
 /* A row of A is a list of runs: consecutive floats of one source row. */
 typedef struct conv_runs {
@@ -132,7 +128,7 @@ ICH_INLINE int next_run(conv_runs *runs, int n) {
 /* One row of A whose taps all lie inside the image. (row, column) is the source pixel of the first tap; image
  * points at the group's channels. */
 ICH_INLINE void gather_inside(const conv_view *view, conv_runs runs, const float *image, int row, int column,
-                              int depths, float *to) {
+                              int depths, conv_operand *to) {
     const ptrdiff_t line = (ptrdiff_t)view->w * view->channels;
     const float *first = image + row * line + (ptrdiff_t)column * view->channels;
     while (depths > 0) {
@@ -148,7 +144,7 @@ ICH_INLINE void gather_inside(const conv_view *view, conv_runs runs, const float
 
 /* The same for a row that may reach over the edge. */
 static void gather_edge(const conv_view *view, conv_runs runs, const float *image, int row, int column,
-                        int depths, float *to) {
+                        int depths, conv_operand *to) {
     while (depths > 0) {
         const int y = row + runs.down * view->down.step, x = column + runs.across * view->across.step;
         const int n = conv_min(runs.length - runs.skip, depths);
@@ -170,7 +166,7 @@ static void gather_edge(const conv_view *view, conv_runs runs, const float *imag
 }
 
 void conv_gather(const conv_view *view, const float *source, int group, int64_t row, int rows, int depth,
-                 int depths, float *panel, ptrdiff_t *offsets) {
+                 int depths, conv_operand *panel, ptrdiff_t *offsets) {
     const conv_axis *down = &view->down, *across = &view->across;
     const conv_runs runs = depths > 0 ? runs_from(view, depth) : (conv_runs){0};
     const int64_t line = row / across->count;
@@ -180,11 +176,12 @@ void conv_gather(const conv_view *view, const float *source, int group, int64_t 
         const float *from =
             source + image * view->h * view->w * view->channels + (ptrdiff_t)group * view->group_channels;
         const int y0 = a * down->stride + down->first, x0 = b * across->stride + across->first;
-        float *to = panel + (ptrdiff_t)i * CONV_DEPTH;
+        conv_operand *to = panel + (ptrdiff_t)i * CONV_DEPTH;
         if (reaches_outside(down, y0, view->h) || reaches_outside(across, x0, view->w))
             gather_edge(view, runs, from, y0, x0, depths, to);
         else
             gather_inside(view, runs, from, y0, x0, depths, to);
+        if (depths % CONV_PAIR != 0) to[depths] = 0;
         if (offsets) {
             const int64_t y = down->out_first + (int64_t)down->out_step * a;
             const int64_t x = across->out_first + (int64_t)across->out_step * b;

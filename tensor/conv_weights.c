@@ -11,7 +11,7 @@
 
 enum {
     CONV_PIXELS = 96,                                /* gathered at once */
-    CONV_RANGE = CONV_DEPTH / CONV_ROWS * CONV_ROWS, /* most rows of dw worked on at once */
+    CONV_RANGE = CONV_PITCH / CONV_ROWS * CONV_ROWS, /* most rows of dw worked on at once */
     CONV_SHARES = 16,                                /* of the pixels, at most */
     CONV_RUN = 144,                 /* weights of one filter that are turned to OIHW at once */
     CONV_SHARES_ELEMENTS = 1 << 20, /* … and in memory, where more than one */
@@ -24,8 +24,12 @@ typedef struct cut {
     size_t elements; /* of one share's dw */
 } cut;
 
+static size_t group_elements(const conv_view *view) {
+    return (size_t)conv_ceil_div(view->out_group_channels, CONV_COLUMNS) * (size_t)view->depth * CONV_COLUMNS;
+}
+
 static size_t share_elements(const conv_view *view) {
-    return (size_t)(view->channels / view->group_channels) * conv_panel_elements(view);
+    return (size_t)(view->channels / view->group_channels) * group_elements(view);
 }
 
 /* Does not depend on n, so that a plan for n images serves fewer. */
@@ -46,8 +50,8 @@ static cut cut_product(const conv_view *view) {
     return c;
 }
 
-/* dw [rows, CONV_COLUMNS] (+)= A, transposed · dy, over `pixels` pixels. */
-ICH_INLINE void multiply_rows(int rows, int pixels, const float *a, const float *dy, bool accumulate,
+/* dw [rows, CONV_COLUMNS] (+)= A, transposed · dy, over `pixels` words of pixels. */
+ICH_INLINE void multiply_rows(int rows, int pixels, const conv_word *a, const conv_word *dy, bool accumulate,
                               float *dw) {
     ich_vec sums[CONV_ROWS][2];
     ICH_UNROLL for (int i = 0; i < rows; i++) {
@@ -56,7 +60,7 @@ ICH_INLINE void multiply_rows(int rows, int pixels, const float *a, const float 
         sums[i][0] = ich_load(dw + i * CONV_COLUMNS);
         sums[i][1] = ich_load(dw + i * CONV_COLUMNS + ICH_LANES);
     }
-    conv_tile_multiply(rows, pixels, a, 1, CONV_DEPTH, dy, sums);
+    conv_tile_multiply(rows, pixels, a, 1, CONV_PITCH, dy, sums);
     ICH_UNROLL for (int i = 0; i < rows; i++) {
         ich_store(dw + i * CONV_COLUMNS, sums[i][0]);
         ich_store(dw + i * CONV_COLUMNS + ICH_LANES, sums[i][1]);
@@ -64,37 +68,56 @@ ICH_INLINE void multiply_rows(int rows, int pixels, const float *a, const float 
 }
 
 #define DEFINE(n)                                                                                            \
-    static void multiply_##n(int pixels, const float *a, const float *dy, bool accumulate, float *dw) {      \
+    static void multiply_##n(int pixels, const conv_word *a, const conv_word *dy, bool accumulate,           \
+                             float *dw) {                                                                    \
         multiply_rows(n, pixels, a, dy, accumulate, dw);                                                     \
     }
 #define NAME(n) multiply_##n,
 CONV_FOR_EACH_ROWS(DEFINE)
-static void (*const multiply[])(int, const float *, const float *, bool,
+static void (*const multiply[])(int, const conv_word *, const conv_word *, bool,
                                 float *) = {CONV_FOR_EACH_ROWS(NAME)};
 
 /* Columns of some pixels of dy, one after another, zeros where there are none. */
-static void pack_columns(const float *dy, int channels, int pixels, int columns, float *packed) {
+static void pack_columns(const float *dy, int channels, int pixels, int columns, conv_word *packed) {
     const int n0 = conv_min(columns, ICH_LANES), n1 = columns - n0;
-    for (int i = 0; i < pixels; i++, dy += channels, packed += CONV_COLUMNS) {
+    for (int i = 0; i < pixels; i++, dy += channels) {
+        conv_word *to = packed + (ptrdiff_t)(i / CONV_PAIR) * CONV_COLUMNS;
         __builtin_prefetch(dy + 16 * (ptrdiff_t)channels);
         __builtin_prefetch(dy + 16 * (ptrdiff_t)channels + ICH_LANES);
-        ich_store(packed, ich_load_part(dy, n0));
-        ich_store(packed + ICH_LANES, ich_load_part(dy + n0, n1));
+        conv_store_half(to, i % CONV_PAIR, ich_load_part(dy, n0));
+        conv_store_half(to + ICH_LANES, i % CONV_PAIR, ich_load_part(dy + n0, n1));
+    }
+}
+
+/* Rows of A as they were gathered, with operands of neighbouring depths in a word -> operands of neighbouring
+ * pixels in a word, in place: a pair of rows fills one. A word is one operand in float: nothing to do. */
+static void pair_pixels(int pixels, int depths, conv_word *panel) {
+    for (int i = 0; CONV_PAIR > 1 && i < pixels; i += CONV_PAIR) {
+        const conv_operand *even = (const conv_operand *)panel + (ptrdiff_t)i * CONV_DEPTH;
+        const conv_operand *odd = even + CONV_DEPTH;
+        conv_operand paired[CONV_RANGE * CONV_PAIR];
+        for (int d = 0; d < depths; d++) {
+            paired[CONV_PAIR * d] = even[d];
+            paired[CONV_PAIR * d + CONV_PAIR - 1] = i + 1 < pixels ? odd[d] : 0;
+        }
+        memcpy(panel + (ptrdiff_t)(i / CONV_PAIR) * CONV_PITCH, paired,
+               (size_t)depths * CONV_PAIR * sizeof *paired);
     }
 }
 
 static void multiply_piece(const conv_view *view, const cut *c, int piece, const float *x, const float *dy,
                            float *shares) {
-    _Alignas(64) float panel[CONV_PIXELS * CONV_DEPTH], columns[CONV_PIXELS * CONV_COLUMNS];
+    _Alignas(64) conv_word panel[CONV_PIXELS * CONV_PITCH], columns[CONV_PIXELS * CONV_COLUMNS];
     const int range = piece % c->ranges, share = piece / c->ranges % c->shares,
               group = piece / c->ranges / c->shares;
     const int depth = range * c->range, depths = conv_min(c->range, view->depth - depth);
     const int64_t begin = share * c->pixels,
                   end = begin + c->pixels < view->rows ? begin + c->pixels : view->rows;
-    float *dw = shares + share * c->elements + group * conv_panel_elements(view);
+    float *dw = shares + share * c->elements + group * group_elements(view);
     for (int64_t pixel = begin; pixel < end; pixel += CONV_PIXELS) {
         const int pixels = (int)(end - pixel < CONV_PIXELS ? end - pixel : CONV_PIXELS);
-        conv_gather(view, x, group, pixel, pixels, depth, depths, panel, NULL);
+        conv_gather(view, x, group, pixel, pixels, depth, depths, (conv_operand *)panel, NULL);
+        pair_pixels(pixels, depths, panel);
         for (int p = 0; p < c->panels; p++) {
             const int column = p * CONV_COLUMNS;
             pack_columns(dy + pixel * view->out_channels + group * view->out_group_channels + column,
@@ -102,8 +125,8 @@ static void multiply_piece(const conv_view *view, const cut *c, int piece, const
                          conv_min(CONV_COLUMNS, view->out_group_channels - column), columns);
             float *to = dw + ((ptrdiff_t)p * view->depth + depth) * CONV_COLUMNS;
             for (int i = 0; i < depths; i += CONV_ROWS)
-                multiply[conv_min(CONV_ROWS, depths - i) - 1](pixels, panel + i, columns, pixel > begin,
-                                                              to + (ptrdiff_t)i * CONV_COLUMNS);
+                multiply[conv_min(CONV_ROWS, depths - i) - 1](
+                    conv_words(pixels), panel + i, columns, pixel > begin, to + (ptrdiff_t)i * CONV_COLUMNS);
         }
     }
 }
@@ -137,7 +160,7 @@ static void add_piece(const ich_conv_shape *shape, const conv_view *view, const 
     const int run = piece % runs, panel = piece / runs % c->panels, group = piece / runs / c->panels;
     const int column = panel * CONV_COLUMNS;
     add_run(view, c, shape->r * shape->s, run, conv_min(CONV_COLUMNS, view->out_group_channels - column),
-            shares + group * conv_panel_elements(view) + (size_t)column * (size_t)view->depth,
+            shares + group * group_elements(view) + (size_t)column * (size_t)view->depth,
             dw + (ptrdiff_t)(group * view->out_group_channels + column) * view->depth);
 }
 

@@ -35,8 +35,8 @@ static winograd describe(const ich_conv_shape *shape, ich_direction direction) {
     return g;
 }
 
-/* Distance between the 36 slices of a panel of U. */
-static size_t u_slice(const winograd *g) { return (size_t)g->c * CONV_COLUMNS + WINOGRAD_LINE; }
+/* Distance between the 36 slices of a panel of U, in words. */
+static size_t u_slice(const winograd *g) { return (size_t)(g->c / CONV_PAIR) * CONV_COLUMNS + WINOGRAD_LINE; }
 
 size_t winograd_packed(const ich_conv_shape *shape, ich_direction direction) {
     const winograd g = describe(shape, direction);
@@ -62,43 +62,54 @@ ICH_INLINE void transform_filter(const ich_vec *g, int from, ich_vec *u, int to)
 }
 
 /* LANES columns of one source channel: filters [9][ICH_LANES] -> 36 vectors, a distance apart. */
-static void pack_filters(const float *filters, float *u, size_t distance) {
+static void pack_filters(const float *filters, int half, conv_word *u, size_t distance) {
     ich_vec g[9], t[18], all[36];
     ICH_UNROLL for (int i = 0; i < 9; i++) g[i] = ich_load(filters + i * ICH_LANES);
     ICH_UNROLL for (int j = 0; j < 3; j++) transform_filter(g + j, 3, t + j, 3);
     ICH_UNROLL for (int i = 0; i < 6; i++) transform_filter(t + 3 * i, 1, all + 6 * i, 1);
-    ICH_UNROLL for (int i = 0; i < 36; i++) ich_store(u + i * distance, all[i]);
+    ICH_UNROLL for (int i = 0; i < 36; i++) conv_store_half(u + i * distance, half, all[i]);
 }
 
-void winograd_pack(const ich_conv_shape *shape, ich_direction direction, const float *weight, float *packed) {
+/* Source channel c of the columns of a panel. weight: the tap (0, 0) of channel c and the first column;
+ * column: the distance to the next one's. */
+static void pack_channel(const winograd *g, bool forward, int panel, int c, const float *weight,
+                         ptrdiff_t column, conv_word *u) {
+    for (int part = 0; part < CONV_COLUMNS; part += ICH_LANES) {
+        float filters[9 * ICH_LANES];
+        for (int j = 0; j < ICH_LANES; j++) {
+            const int k = panel * CONV_COLUMNS + part + j;
+            const float *from = weight + k * column;
+            for (int tap = 0; tap < 9; tap++)
+                filters[tap * ICH_LANES + j] = k >= g->k ? 0 : from[forward ? tap : 8 - tap];
+        }
+        pack_filters(filters, c % CONV_PAIR, u + part, u_slice(g));
+    }
+}
+
+void winograd_pack(const ich_conv_shape *shape, ich_direction direction, const float *weight,
+                   conv_word *packed) {
     const winograd g = describe(shape, direction);
     const bool forward = direction == ICH_FORWARD;
     const ptrdiff_t source = forward ? 9 : 9 * (ptrdiff_t)shape->c,
                     column = forward ? 9 * (ptrdiff_t)shape->c : 9;
+    const int words = g.c / CONV_PAIR;
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < (int64_t)g.panels * g.c; i++) {
-        const int panel = (int)(i / g.c), c = (int)(i % g.c);
-        float *u = packed + (size_t)panel * WINOGRAD_PLACES * u_slice(&g) + (size_t)c * CONV_COLUMNS;
-        for (int part = 0; part < CONV_COLUMNS; part += ICH_LANES) {
-            float filters[9 * ICH_LANES];
-            for (int j = 0; j < ICH_LANES; j++) {
-                const int k = panel * CONV_COLUMNS + part + j;
-                const float *from = weight + c * source + k * column;
-                for (int tap = 0; tap < 9; tap++)
-                    filters[tap * ICH_LANES + j] = k >= g.k ? 0 : from[forward ? tap : 8 - tap];
-            }
-            pack_filters(filters, u + part, u_slice(&g));
-        }
+    for (int64_t i = 0; i < (int64_t)g.panels * words; i++) {
+        const int panel = (int)(i / words), word = (int)(i % words);
+        conv_word *u = packed + (size_t)panel * WINOGRAD_PLACES * u_slice(&g) + (size_t)word * CONV_COLUMNS;
+        for (int c = word * CONV_PAIR; c < (word + 1) * CONV_PAIR; c++)
+            pack_channel(&g, forward, panel, c, weight + c * source, column, u);
     }
 }
 
 /* M [rows, CONV_COLUMNS] = V [rows, c] · U [c, CONV_COLUMNS] */
-ICH_INLINE void multiply_rows(int rows, const winograd *g, const float *v, const float *u, float *m) {
+ICH_INLINE void multiply_rows(int rows, const winograd *g, const conv_word *v, const conv_word *u, float *m) {
+    const int row = WINOGRAD_DEPTH / CONV_PAIR; /* words */
     ich_vec sums[CONV_ROWS][2];
     ICH_UNROLL for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = (ich_vec){0};
-    for (int c = 0; c < g->c; c += WINOGRAD_DEPTH, v += (ptrdiff_t)g->block * WINOGRAD_DEPTH)
-        conv_tile_multiply(rows, conv_min(WINOGRAD_DEPTH, g->c - c), v, WINOGRAD_DEPTH, 1,
-                           u + (ptrdiff_t)c * CONV_COLUMNS, sums);
+    for (int c = 0; c < g->c; c += WINOGRAD_DEPTH, v += (ptrdiff_t)g->block * row)
+        conv_tile_multiply(rows, conv_min(WINOGRAD_DEPTH, g->c - c) / CONV_PAIR, v, row, 1,
+                           u + (ptrdiff_t)(c / CONV_PAIR) * CONV_COLUMNS, sums);
     ICH_UNROLL for (int i = 0; i < rows; i++) {
         ich_store(m + i * CONV_COLUMNS, sums[i][0]);
         ich_store(m + i * CONV_COLUMNS + ICH_LANES, sums[i][1]);
@@ -106,27 +117,28 @@ ICH_INLINE void multiply_rows(int rows, const winograd *g, const float *v, const
 }
 
 #define DEFINE(n)                                                                                            \
-    static void multiply_##n(const winograd *g, const float *v, const float *u, float *m) {                  \
+    static void multiply_##n(const winograd *g, const conv_word *v, const conv_word *u, float *m) {          \
         multiply_rows(n, g, v, u, m);                                                                        \
     }
 #define NAME(n) multiply_##n,
 CONV_FOR_EACH_ROWS(DEFINE)
-static void (*const multiply[])(const winograd *, const float *, const float *,
+static void (*const multiply[])(const winograd *, const conv_word *, const conv_word *,
                                 float *) = {CONV_FOR_EACH_ROWS(NAME)};
 
 /* One place of all `tiles` tiles, one panel; m and v are the place's. */
-static void multiply_place(const winograd *g, int tiles, int place, int panel, const float *v,
-                           const float *packed, float *m) {
-    const float *u = packed + ((size_t)panel * WINOGRAD_PLACES + (size_t)place) * u_slice(g);
+static void multiply_place(const winograd *g, int tiles, int place, int panel, const conv_word *v,
+                           const conv_word *packed, float *m) {
+    const conv_word *u = packed + ((size_t)panel * WINOGRAD_PLACES + (size_t)place) * u_slice(g);
     for (int i = 0; i < tiles; i += CONV_ROWS)
-        multiply[conv_min(CONV_ROWS, tiles - i) - 1](g, v + (ptrdiff_t)i * WINOGRAD_DEPTH, u,
+        multiply[conv_min(CONV_ROWS, tiles - i) - 1](g, v + (ptrdiff_t)i * (WINOGRAD_DEPTH / CONV_PAIR), u,
                                                      m + (ptrdiff_t)i * CONV_COLUMNS);
 }
 
 /* One thread, one block of tiles, from input to output. */
-static void convolve_block(const winograd *g, int64_t first, const float *x, const float *packed,
-                           const conv_target *target, float *v) {
-    float *m = v + WINOGRAD_PLACES * winograd_v_slice(g);
+static void convolve_block(const winograd *g, int64_t first, const float *x, const conv_word *packed,
+                           const conv_target *target, float *scratch) {
+    conv_word *v = (conv_word *)scratch;
+    float *m = scratch + WINOGRAD_PLACES * winograd_v_slice(g);
     const int tiles = (int)(g->tiles - first < g->block ? g->tiles - first : g->block);
     for (int i = 0; i < tiles; i++) winograd_input(g, x, first + i, i, v);
     for (int panel = 0; panel < g->panels; panel++) {
@@ -137,8 +149,8 @@ static void convolve_block(const winograd *g, int64_t first, const float *x, con
     }
 }
 
-static void convolve_alone(const winograd *g, const float *x, const float *packed, const conv_target *target,
-                           float *scratch) {
+static void convolve_alone(const winograd *g, const float *x, const conv_word *packed,
+                           const conv_target *target, float *scratch) {
     const size_t lane = WINOGRAD_PLACES * (winograd_v_slice(g) + winograd_m_slice(g, 1));
     const int threads = conv_min(omp_get_max_threads(), WINOGRAD_LANES);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (g->tiles > g->block)
@@ -146,9 +158,10 @@ static void convolve_alone(const winograd *g, const float *x, const float *packe
         convolve_block(g, first, x, packed, target, scratch + lane * (size_t)omp_get_thread_num());
 }
 
-static void convolve_together(const winograd *g, const float *x, const float *packed,
-                              const conv_target *target, float *v) {
-    float *m = v + WINOGRAD_PLACES * winograd_v_slice(g);
+static void convolve_together(const winograd *g, const float *x, const conv_word *packed,
+                              const conv_target *target, float *scratch) {
+    conv_word *v = (conv_word *)scratch;
+    float *m = scratch + WINOGRAD_PLACES * winograd_v_slice(g);
     const size_t v_slice = winograd_v_slice(g), m_slice = winograd_m_slice(g, g->panels);
 #pragma omp parallel
     for (int64_t first = 0; first < g->tiles; first += g->block) {
@@ -167,7 +180,7 @@ static void convolve_together(const winograd *g, const float *x, const float *pa
 }
 
 void winograd_convolve(const ich_conv_shape *shape, ich_direction direction, const float *source,
-                       const float *packed, const conv_target *target, float *scratch) {
+                       const conv_word *packed, const conv_target *target, float *scratch) {
     const winograd g = describe(shape, direction);
     if (works_alone(&g))
         convolve_alone(&g, source, packed, target, scratch);

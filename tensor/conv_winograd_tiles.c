@@ -42,18 +42,40 @@ ICH_INLINE void transform_input(const ich_vec *d, int from, ich_vec *t, int to) 
     t[5 * to] = 4 * d[from] - 5 * d[3 * from] + d[5 * from];
 }
 
-void winograd_input(const winograd *g, const float *x, int64_t tile, int slot, float *v) {
+ICH_INLINE void transform_tile(const float *const pixels[36], int c, ich_vec t[36]) {
+    ich_vec d[36], half[36];
+    ICH_UNROLL for (int i = 0; i < 36; i++) d[i] = ich_load(pixels[i] + c);
+    ICH_UNROLL for (int j = 0; j < 6; j++) transform_input(d + j, 6, half + j, 6);
+    ICH_UNROLL for (int i = 0; i < 6; i++) transform_input(half + 6 * i, 1, t + 6 * i, 1);
+}
+
+void winograd_input(const winograd *g, const float *x, int64_t tile, int slot, conv_word *v) {
     const place at = place_of(g, tile);
     const float *pixels[36];
     find_pixels(g, x + at.image * g->h * g->w * g->c, g->c, at.y - 1, at.x - 1, 6, pixels);
     for (int c = 0; c < g->c; c += ICH_LANES) {
-        ich_vec d[36], t[36];
-        ICH_UNROLL for (int i = 0; i < 36; i++) d[i] = ich_load(pixels[i] + c);
-        ICH_UNROLL for (int j = 0; j < 6; j++) transform_input(d + j, 6, t + j, 6);
-        ICH_UNROLL for (int i = 0; i < 6; i++) transform_input(t + 6 * i, 1, d + 6 * i, 1);
-        float *to =
-            v + ((ptrdiff_t)(c / WINOGRAD_DEPTH) * g->block + slot) * WINOGRAD_DEPTH + c % WINOGRAD_DEPTH;
-        ICH_UNROLL for (int i = 0; i < 36; i++) ich_store(to + i * winograd_v_slice(g), d[i]);
+        ich_vec t[36];
+        transform_tile(pixels, c, t);
+        conv_word *row =
+            v + ((ptrdiff_t)(c / WINOGRAD_DEPTH) * g->block + slot) * (WINOGRAD_DEPTH / CONV_PAIR);
+        ICH_UNROLL for (int i = 0; i < 36; i++)
+            conv_store((conv_operand *)(row + i * winograd_v_slice(g)) + c % WINOGRAD_DEPTH, t[i]);
+    }
+}
+
+void winograd_input_across(const winograd *g, const float *x, int64_t tile, int slot, conv_word *v) {
+    const place at = place_of(g, tile);
+    const float *pixels[36];
+    find_pixels(g, x + at.image * g->h * g->w * g->c, g->c, at.y - 1, at.x - 1, 6, pixels);
+    for (int c = 0; c < g->c; c += ICH_LANES) {
+        ich_vec t[36];
+        transform_tile(pixels, c, t);
+        conv_word *to =
+            v +
+            ((ptrdiff_t)(c / WINOGRAD_DEPTH) * (g->block / CONV_PAIR) + slot / CONV_PAIR) * WINOGRAD_DEPTH +
+            c % WINOGRAD_DEPTH;
+        ICH_UNROLL for (int i = 0; i < 36; i++)
+            conv_store_half(to + i * winograd_v_slice(g), slot % CONV_PAIR, t[i]);
     }
 }
 
@@ -69,7 +91,7 @@ ICH_INLINE void transform_gradient(const ich_vec *d, int from, ich_vec *t, int t
     t[5 * to] = d[3 * from];
 }
 
-void winograd_gradient(const winograd *g, const float *dy, int64_t tile, int slot, float *w) {
+void winograd_gradient(const winograd *g, const float *dy, int64_t tile, int slot, conv_word *w) {
     const place at = place_of(g, tile);
     const float *pixels[16];
     find_pixels(g, dy + at.image * g->h * g->w * g->k, g->k, at.y, at.x, 4, pixels);
@@ -78,8 +100,11 @@ void winograd_gradient(const winograd *g, const float *dy, int64_t tile, int slo
         ICH_UNROLL for (int i = 0; i < 16; i++) d[i] = ich_load(pixels[i] + k);
         ICH_UNROLL for (int j = 0; j < 4; j++) transform_gradient(d + j, 4, t + j, 4);
         ICH_UNROLL for (int i = 0; i < 6; i++) transform_gradient(t + 4 * i, 1, u + 6 * i, 1);
-        float *to = w + ((ptrdiff_t)(k / CONV_COLUMNS) * g->block + slot) * CONV_COLUMNS + k % CONV_COLUMNS;
-        ICH_UNROLL for (int i = 0; i < 36; i++) ich_store(to + i * winograd_m_slice(g, g->panels), u[i]);
+        conv_word *to =
+            w + ((ptrdiff_t)(k / CONV_COLUMNS) * (g->block / CONV_PAIR) + slot / CONV_PAIR) * CONV_COLUMNS +
+            k % CONV_COLUMNS;
+        ICH_UNROLL for (int i = 0; i < 36; i++)
+            conv_store_half(to + i * winograd_w_slice(g), slot % CONV_PAIR, u[i]);
     }
 }
 

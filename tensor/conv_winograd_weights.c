@@ -28,18 +28,19 @@ static winograd describe(const ich_conv_shape *shape) {
     g.tiles = (int64_t)g.images * g.tiles_down * g.tiles_across;
     g.panels = (int)conv_ceil_div(g.k, CONV_COLUMNS);
     g.depths = (int)conv_ceil_div(g.c, WINOGRAD_DEPTH);
-    g.block = conv_min(WINOGRAD_SHARED / WINOGRAD_PLACES / (g.c + g.k), WINOGRAD_SHARED_BLOCK);
+    g.block = conv_min(WINOGRAD_SHARED / WINOGRAD_PLACES / (g.c + g.k) / CONV_PAIR * CONV_PAIR,
+                       WINOGRAD_SHARED_BLOCK);
     return g;
 }
 
 size_t winograd_weights_scratch(const ich_conv_shape *shape) {
     const winograd g = describe(shape);
     return WINOGRAD_PLACES *
-           (winograd_v_slice(&g) + winograd_m_slice(&g, g.panels) + (size_t)WINOGRAD_LANES * WINOGRAD_DU);
+           (winograd_v_slice(&g) + winograd_w_slice(&g) + (size_t)WINOGRAD_LANES * WINOGRAD_DU);
 }
 
-/* dU [rows, CONV_COLUMNS] = V [tiles, rows], transposed · W [tiles, CONV_COLUMNS] */
-ICH_INLINE void multiply_rows(int rows, int tiles, const float *v, const float *w, float *du) {
+/* dU [rows, CONV_COLUMNS] = V [tiles, rows], transposed · W [tiles, CONV_COLUMNS]; tiles in words */
+ICH_INLINE void multiply_rows(int rows, int tiles, const conv_word *v, const conv_word *w, float *du) {
     ich_vec sums[CONV_ROWS][2];
     ICH_UNROLL for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = (ich_vec){0};
     conv_tile_multiply(rows, tiles, v, 1, WINOGRAD_DEPTH, w, sums);
@@ -50,12 +51,13 @@ ICH_INLINE void multiply_rows(int rows, int tiles, const float *v, const float *
 }
 
 #define DEFINE(n)                                                                                            \
-    static void multiply_##n(int tiles, const float *v, const float *w, float *du) {                         \
+    static void multiply_##n(int tiles, const conv_word *v, const conv_word *w, float *du) {                 \
         multiply_rows(n, tiles, v, w, du);                                                                   \
     }
 #define NAME(n) multiply_##n,
 CONV_FOR_EACH_ROWS(DEFINE)
-static void (*const multiply[])(int, const float *, const float *, float *) = {CONV_FOR_EACH_ROWS(NAME)};
+static void (*const multiply[])(int, const conv_word *, const conv_word *,
+                                float *) = {CONV_FOR_EACH_ROWS(NAME)};
 
 /* Gᵀ u for six numbers. */
 ICH_INLINE void transform_weights(const ich_vec *u, int from, ich_vec *g, int to) {
@@ -88,19 +90,28 @@ static void add_filters(const winograd *g, const float *du, float *dw) {
 }
 
 /* Input channels from c on, by one panel. */
-static void add_piece(const winograd *g, int tiles, int c, int panel, const float *v, const float *w,
+static void add_piece(const winograd *g, int tiles, int c, int panel, const conv_word *v, const conv_word *w,
                       float *du, float *dw) {
     const int channels = conv_min(WINOGRAD_RANGE, g->c - c), k = panel * CONV_COLUMNS;
-    v += (ptrdiff_t)(c / WINOGRAD_DEPTH) * g->block * WINOGRAD_DEPTH + c % WINOGRAD_DEPTH;
-    w += (ptrdiff_t)panel * g->block * CONV_COLUMNS;
+    v += (ptrdiff_t)(c / WINOGRAD_DEPTH) * (g->block / CONV_PAIR) * WINOGRAD_DEPTH + c % WINOGRAD_DEPTH;
+    w += (ptrdiff_t)panel * (g->block / CONV_PAIR) * CONV_COLUMNS;
     for (int p = 0; p < WINOGRAD_PLACES; p++)
         for (int i = 0; i < channels; i += CONV_ROWS)
-            multiply[conv_min(CONV_ROWS, channels - i) - 1](tiles, v + p * winograd_v_slice(g) + i,
-                                                            w + p * winograd_m_slice(g, g->panels),
-                                                            du + p * WINOGRAD_DU + i * CONV_COLUMNS);
+            multiply[conv_min(CONV_ROWS, channels - i) - 1](
+                conv_words(tiles), v + p * winograd_v_slice(g) + i, w + p * winograd_w_slice(g),
+                du + p * WINOGRAD_DU + i * CONV_COLUMNS);
     for (int j = 0; j < conv_min(CONV_COLUMNS, g->k - k); j += ICH_LANES)
         for (int i = 0; i < channels; i += WINOGRAD_RUN)
             add_filters(g, du + i * CONV_COLUMNS + j, dw + ((ptrdiff_t)(k + j) * g->c + c + i) * 9);
+}
+
+/* The tiles that share slot i's words. */
+static void transform_word(const winograd *g, const float *x, const float *dy, int64_t first, int i,
+                           int tiles, conv_word *v, conv_word *w) {
+    for (int slot = i; slot < conv_min(i + CONV_PAIR, tiles); slot++) {
+        winograd_input_across(g, x, first + slot, slot, v);
+        winograd_gradient(g, dy, first + slot, slot, w);
+    }
 }
 
 void winograd_weights(const ich_conv_shape *shape, const float *x, const float *dy, float *dw,
@@ -108,16 +119,13 @@ void winograd_weights(const ich_conv_shape *shape, const float *x, const float *
     const winograd g = describe(shape);
     const int ranges = (int)conv_ceil_div(g.c, WINOGRAD_RANGE);
     const int threads = conv_min(omp_get_max_threads(), WINOGRAD_LANES);
-    float *v = scratch, *w = v + WINOGRAD_PLACES * winograd_v_slice(&g);
-    float *lanes = w + WINOGRAD_PLACES * winograd_m_slice(&g, g.panels);
+    conv_word *v = (conv_word *)scratch, *w = v + WINOGRAD_PLACES * winograd_v_slice(&g);
+    float *lanes = scratch + WINOGRAD_PLACES * (winograd_v_slice(&g) + winograd_w_slice(&g));
 #pragma omp parallel num_threads(threads)
     for (int64_t first = 0; first < g.tiles; first += g.block) {
         const int tiles = (int)(g.tiles - first < g.block ? g.tiles - first : g.block);
 #pragma omp for schedule(static)
-        for (int i = 0; i < tiles; i++) {
-            winograd_input(&g, x, first + i, i, v);
-            winograd_gradient(&g, dy, first + i, i, w);
-        }
+        for (int i = 0; i < tiles; i += CONV_PAIR) transform_word(&g, x, dy, first, i, tiles, v, w);
 #pragma omp for schedule(dynamic)
         for (int piece = 0; piece < ranges * g.panels; piece++)
             add_piece(&g, tiles, piece % ranges * WINOGRAD_RANGE, piece / ranges, v, w,

@@ -56,9 +56,10 @@ typedef struct ich_update {
 
 /* Chooses the active float table: "auto" (the best that this processor runs), "reference", "baseline"
  * (the vector source for any processor), "avx2", "avx512"; each vector table also as "avx2-direct" and so on,
- * without Winograd's algorithm. Fails, listing the names, for a name that is
- * unknown or that this processor cannot run. Checks BLAS on the way (blas.h). */
-bool ich_kernels_select(const char *name, ich_error *err);
+ * without Winograd's algorithm. With `bf16` its variant whose convolutions round their factors to bfloat16
+ * and sum in float ("avx512-bf16"); everything else, and all that is stored, stays float. Fails, listing the
+ * names, for a name that is unknown or that this processor cannot run. Checks BLAS on the way (blas.h). */
+bool ich_kernels_select(const char *name, bool bf16, ich_error *err);
 
 const ich_kernels_f32 *ich_kernels_f32_active(void); /* "auto" if nothing was selected */
 const ich_kernels_f64 *ich_kernels_f64_active(void); /* always the reference */
@@ -68,5 +69,6 @@ const ich_kernels_f32 *ich_kernels_f32_named(const char *name);
 
 /* Names of the tables that this processor can run, best first, NULL at the end. */
 const char *const *ich_kernels_available(void);
+const char *const *ich_kernels_available_bf16(void); /* those that multiply in bfloat16 */
 
 #endif

@@ -22,9 +22,14 @@
 #define ICH_ISA_PASTE(symbol, isa)  symbol##_##isa
 #define ICH_ISA_EXPAND(symbol, isa) ICH_ISA_PASTE(symbol, isa)
 #define ICH_ISA(symbol)             ICH_ISA_EXPAND(symbol, ICH_ISA_NAME)
-#define ICH_ISA_QUOTE(name)         #name
-#define ICH_ISA_QUOTED(name)        ICH_ISA_QUOTE(name)
-#define ICH_ISA_TEXT                ICH_ISA_QUOTED(ICH_ISA_NAME) /* "avx2" */
+/* Where a source is compiled for two precisions of one instruction set (conv_operand.h): the set itself. */
+#ifndef ICH_ISA_BASE
+#define ICH_ISA_BASE ICH_ISA_NAME
+#endif
+#define ICH_BASE(symbol)     ICH_ISA_EXPAND(symbol, ICH_ISA_BASE)
+#define ICH_ISA_QUOTE(name)  #name
+#define ICH_ISA_QUOTED(name) ICH_ISA_QUOTE(name)
+#define ICH_BASE_TEXT        ICH_ISA_QUOTED(ICH_ISA_BASE) /* "avx2" */
 
 #if defined(__AVX512F__)
 #define ICH_LANES 16

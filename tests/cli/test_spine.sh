@@ -79,6 +79,15 @@ test_bench_model_prints_header_and_row() {
     done
 }
 
+test_bf16_trains_and_predicts() {
+    phantoms d && run 0 pretrain d --out r --size 32 --epochs 1 --precision bf16 --quiet && silent || return
+    grep -q "^precision = bf16" r/recipe.ini || fail "recipe.ini" || return
+    run 0 predict r d --out p --quiet && run 0 predict r d --out q --precision bf16 --quiet && silent || return
+    cut -d, -f1-8 p/studies.csv >p.csv && cut -d, -f1-8 q/studies.csv >q.csv
+    ! cmp -s p.csv q.csv || fail "bf16 changed nothing" || return
+    run 2 predict r d --out s --precision half && said "float32|bf16"
+}
+
 test_finetune_never_needs_slices_csv() {
     phantoms d && run 0 finetune d --out f --size 32 --epochs 1 --quiet || return
     printf 'not a table\0\377"' >d/slices.csv

@@ -157,11 +157,11 @@ static void every_kernel_follows_the_formulas(void **state) {
     (void)state;
     ich_error err = {""};
     for (const char *const *name = ich_kernels_available(); *name; name++) {
-        assert_true(ich_kernels_select(*name, &err));
+        assert_true(ich_kernels_select(*name, false, &err));
         each_parameter_follows_the_formula(ICH_SGD);
         each_parameter_follows_the_formula(ICH_ADAMW);
     }
-    assert_true(ich_kernels_select("auto", &err));
+    assert_true(ich_kernels_select("auto", false, &err));
 }
 
 static void check_torch(ich_optimizer_kind kind, double clip, const double *values, const double *norms) {

@@ -162,25 +162,43 @@ static void tables_are_chosen_by_name(void **state) {
     for_each_table(check_complete);
     int count = 0;
     for (; names[count]; count++) {
-        assert_true(ich_kernels_select(names[count], &err));
+        assert_true(ich_kernels_select(names[count], false, &err));
         assert_string_equal(ich_kernels_f32_active()->name, names[count]);
     }
     assert_string_equal(names[count - 1], "reference");
     assert_non_null(ich_kernels_f32_named("baseline"));
     assert_null(strstr(names[0], "-direct")); /* those are for comparison */
     assert_string_equal(ich_kernels_f64_active()->name, "reference");
-    assert_false(ich_kernels_select("mmx", &err));
+    assert_false(ich_kernels_select("mmx", false, &err));
     assert_non_null(strstr(err.text, "mmx"));
     for (int i = 0; i < count; i++) assert_non_null(strstr(err.text, names[i]));
     assert_string_equal(ich_kernels_f32_active()->name, "reference"); /* as it was */
     assert_null(ich_kernels_f32_named("mmx"));
-    assert_true(ich_kernels_select("auto", &err));
+    assert_true(ich_kernels_select("auto", false, &err));
     assert_string_equal(ich_kernels_f32_active()->name, names[0]);
+}
+
+static void each_table_has_its_bf16(void **state) {
+    (void)state;
+    ich_error err = {""};
+    for (const char *const *name = ich_kernels_available_bf16(); *name; name++)
+        check_complete(ich_kernels_f32_named(*name));
+    assert_true(ich_kernels_select("auto", true, &err));
+    assert_string_equal(ich_kernels_f32_active()->name, ich_kernels_available_bf16()[0]);
+    assert_true(ich_kernels_select("baseline", true, &err));
+    assert_string_equal(ich_kernels_f32_active()->name, "baseline-bf16");
+    assert_true(ich_kernels_select("baseline-direct", true, &err));
+    assert_string_equal(ich_kernels_f32_active()->name, "baseline-bf16-direct");
+    assert_false(ich_kernels_select("reference", true, &err));
+    assert_non_null(strstr(err.text, "bf16"));
+    assert_false(ich_kernels_select("baseline-bf16", false, &err)); /* --precision says that */
+    assert_true(ich_kernels_select("auto", false, &err));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_are_chosen_by_name),
+        cmocka_unit_test(each_table_has_its_bf16),
         cmocka_unit_test(sigmoid_and_tanh_are_exact_to_5e_7),
         cmocka_unit_test(sigmoid_and_tanh_keep_infinities_and_nans),
         cmocka_unit_test(variance_survives_a_large_mean),

@@ -47,7 +47,7 @@ static void blas_leaves_the_team_as_it_is(void **state) {
     assert_int_equal(running(), 3);
     ich_blas_single_thread();
     assert_int_equal(running(), 3);
-    assert_true(ich_kernels_select("auto", NULL));
+    assert_true(ich_kernels_select("auto", false, NULL));
     for (const char *const *name = ich_kernels_available(); *name; name++)
         for (int transposes = 0; transposes < 4; transposes++)
             ich_kernels_f32_named(*name)->gemm(transposes & 1, transposes & 2, N, N, N, a, N, b, N, false, c,
