@@ -368,12 +368,13 @@ static void directions(const double affine[4][4], double unit[3][3]) {
 
 static bool check_affine(const char *path, const raw_header *raw, ich_nifti *nifti, ich_error *err) {
     static const double shortest = 1e-6, longest = 1e6; /* mm: also keeps squares finite */
+    static const double farthest = 1e9;                 /* … and a NIfTI-1 header's floats, when written */
     static const double flat = 1e-4;                    /* gantry tilt leaves cos 30° = 0.87 */
     const nifti_dmat44 m = choose_affine(raw);
     memcpy(nifti->affine, m.m, sizeof nifti->affine);
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 4; j++)
-            if (!isfinite(m.m[i][j]))
+            if (!isfinite(m.m[i][j]) || fabs(m.m[i][j]) > farthest)
                 return ich_fail(err, "%s: its affine holds %g: its header is damaged, convert it again", path,
                                 m.m[i][j]);
     for (int j = 0; j < 3; j++) {
