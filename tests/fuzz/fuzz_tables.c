@@ -7,13 +7,15 @@
 /* What is written of a table is read as it was. The copy has a column in front, so that a line of one empty
  * cell is no empty line. */
 static void check_copy(const ich_csv *csv) {
+    static const char own[] = "row of the copy";
     const char *copy = fuzz_path("copy.csv");
     const size_t n = csv->n_columns;
     ich_csv again;
     ich_error err = {""};
+    if (ich_csv_column(csv, own) >= 0) return; /* libFuzzer does find out */
     FILE *stream = fopen(copy, "wb");
     fuzz_hold(stream != NULL, "a copy can be written");
-    ich_csv_put(stream, "row of the copy", ',');
+    ich_csv_put(stream, own, ',');
     for (size_t i = 0; i < n; i++) ich_csv_put(stream, csv->header[i], i + 1 < n ? ',' : '\n');
     for (size_t cell = 0; cell < csv->n_rows * n; cell++) {
         if (cell % n == 0) ich_csv_put(stream, "x", ',');

@@ -118,7 +118,7 @@ static int hidden(const struct dirent *entry) { return entry->d_name[0] != '.'; 
 
 int main(int argc, char **argv) {
     int files = 0, bad = 0;
-    LLVMFuzzerTestOneInput((const uint8_t[1]){0}, 0); /* also makes what is made once, for all processes */
+    LLVMFuzzerTestOneInput((const uint8_t[1]){0}, 0); /* also makes the folder, for all processes */
     for (int i = 2; i < argc; i++) {
         struct dirent **names;
         const int n = scandir(argv[i], &names, hidden, alphasort);
