@@ -108,7 +108,7 @@ const ich_verb ich_verb_predict = {
     .summary = "answer for each study: how likely is blood, of which type, on which slices",
     .more =
         "MODEL is a model file or a RUN folder; INPUT a dataset, one .nii, .nii.gz, .hdr or .img file, "
-        "or a folder of DICOM, which is made a dataset in DIR/scans first. "
+        "or a folder of DICOM or one DICOM file, which is made a dataset in DIR/scans first. "
         "Writes DIR/studies.csv and DIR/slices.csv; what could not be read is named in DIR/skipped.csv, and "
         "the "
         "exit status is then 3.",

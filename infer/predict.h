@@ -19,7 +19,7 @@ typedef struct ich_predict_options {
     bool keep_ids; /* name studies of a folder of DICOM by StudyInstanceUID, not by its hash */
 } ich_predict_options;
 
-/* `input`: dataset folder, file, or folder of DICOM (scans.h), which is made a dataset in folder/scans.
+/* `input`: dataset folder, volume, or DICOM (scans.h), which is made a dataset in folder/scans.
  * Writes folder/studies.csv and slices.csv, about.csv
  * (`key,value`: where the answers come from, which report shows and follows to the scans), and skipped.csv if
  * a study could not be read or answered: such a study is added to `skipped` and the rest goes on. Fails if no
