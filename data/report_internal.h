@@ -216,6 +216,7 @@ static inline bool ich_is_type_single(unsigned types) { return types && !(types 
 typedef struct ich_place_search {
     uint8_t types; /* of the places found, 0: none */
     bool outside;  /* of the brain's coverings */
+    bool vague;    /* of one place, which may be any of these types */
     bool certain;  /* a place of the brain by itself, not "frontal", which may be a scalp's */
     int last;      /* item of the place */
     /* on the way */

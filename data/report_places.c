@@ -6,6 +6,17 @@ enum { FAR = 18 }; /* items between blood and the place it lies in */
 
 /* -- behind -------------------------------------------------------------------------------------------- */
 
+/* A place of one type settles a vague one beside it: "along the tentorium and the interhemispheric fissure". */
+static void add_types(ich_place_search *s, uint8_t types) {
+    if (!(s->types & types)) {
+        s->vague = !s->types && !ich_is_type_single(types);
+        s->types |= types;
+    } else if (s->vague && ich_is_type_single(types)) {
+        s->types = types;
+        s->vague = false;
+    }
+}
+
 /* Takes an item that names a place; false: the search ends. */
 static bool take_place(ich_place_search *s, const ich_item *item, int i) {
     if (!s->linked && !s->adjacent) return false;
@@ -22,7 +33,7 @@ static bool take_place(ich_place_search *s, const ich_item *item, int i) {
             s->lobe |= types;
     } else if (item->types != ICH_ALL_TYPES) { /* "frontal sulci" too */
         s->lobe = 0;
-        s->types |= item->types;
+        add_types(s, item->types);
         s->certain = true;
     }
     s->placed = true;
@@ -133,18 +144,20 @@ uint8_t ich_place_before(const ich_clause *c, int first) {
 /* "hyperdensity in the left ventricle, consistent with hemorrhage": the place is that of what is dense. */
 uint8_t ich_place_described(const ich_clause *c, int first) {
     uint8_t place = 0, lobe = 0;
-    bool dense = false;
+    int dense = -1;
     for (int i = first - 1; i >= c->body; i--) {
         const ich_item *item = &c->items[i];
         if (item->cls == ICH_PLACE && !place && item->types != ICH_ALL_TYPES) place = item->types;
         if (item->cls == ICH_LOBE && !lobe) lobe = item->types;
-        if (item->cls == ICH_DENSE) dense = true;
+        if (item->cls == ICH_DENSE) dense = i;
         if (item->cls == ICH_OUTSIDE && !place && !lobe) return 0;
         if (item->cls == ICH_BLOOD || item->cls == ICH_FINDING || ich_is_break(item->cls) ||
             (item->cls == ICH_STOP && !place && !lobe) || item->cls == ICH_DENY_BEFORE)
             break;
     }
-    return !dense ? 0 : place ? place : lobe;
+    if (dense < 0) return 0;
+    const ich_place_search s = ich_place_behind(c, dense); /* which knows of lists */
+    return s.types && !s.outside ? s.types : place ? place : lobe;
 }
 
 /* "scalp swelling and hematoma" */
