@@ -6,14 +6,15 @@ enum { FAR = 18 }; /* items between blood and the place it lies in */
 
 /* -- behind -------------------------------------------------------------------------------------------- */
 
-/* A place of one type settles a vague one beside it: "along the tentorium and the interhemispheric fissure". */
+/* A place of one type settles a vague one beside it: "along the tentorium and the interhemispheric
+ * fissure". */
 static void add_types(ich_place_search *s, uint8_t types) {
-    if (!(s->types & types)) {
-        s->vague = !s->types && !ich_is_type_single(types);
+    if (ich_is_type_single(types)) {
+        if (s->types & types & ~s->each) s->types = s->each;
         s->types |= types;
-    } else if (s->vague && ich_is_type_single(types)) {
-        s->types = types;
-        s->vague = false;
+        s->each |= types;
+    } else if (!(s->types & types)) {
+        s->types |= types;
     }
 }
 
@@ -27,9 +28,10 @@ static bool take_place(ich_place_search *s, const ich_item *item, int i) {
     }
     if (item->cls == ICH_LOBE) { /* "sulci of the frontal lobe" is in the sulci */
         const uint8_t types = s->over ? s->over : item->types;
-        if (s->joined)
-            s->types |= types;
-        else
+        s->of_place = s->of_place || (s->certain && !s->joined);
+        if (s->joined && !s->of_place)
+            add_types(s, types);
+        else if (!s->joined)
             s->lobe |= types;
     } else if (item->types != ICH_ALL_TYPES) { /* "frontal sulci" too */
         s->lobe = 0;
@@ -54,6 +56,13 @@ static bool is_place_phrase(const ich_clause *c, int i) {
     return place;
 }
 
+/* A list of places goes on. */
+static void join_place(ich_place_search *s) {
+    if (s->lobe && !s->of_place) add_types(s, s->lobe);
+    s->lobe = 0;
+    s->joined = s->placed;
+}
+
 /* Goes over what stands between blood and its place; false: the search ends. */
 static bool pass(const ich_clause *c, ich_place_search *s, int i) {
     const int cls = c->items[i].cls, next = ich_class_at(c, i + 1);
@@ -64,12 +73,14 @@ static bool pass(const ich_clause *c, ich_place_search *s, int i) {
         s->over = c->items[i].types;
         return true;
     case ICH_AND:
-        s->types |= s->lobe;
-        s->lobe = 0;
-        s->joined = s->placed;
+        join_place(s);
         if (!s->placed && !ich_is_description(ich_class_at(c, i - 1))) s->linked = s->adjacent = false;
         return true; /* "in the third and fourth ventricles" */
     case ICH_COMMA:
+        if (s->placed && is_place_phrase(c, i + 1)) { /* "in the thalamus, both ventricles and …" */
+            join_place(s);
+            return true;
+        }
         s->linked = !s->placed && is_place_phrase(c, i + 1);
         s->adjacent = s->adjacent && ich_class_at(c, i - 1) == ICH_AFFIRMED; /* "ICH: yes, right thalamus" */
         return !s->placed || next == ICH_AND || next == ICH_LINK;
@@ -110,7 +121,7 @@ ich_place_search ich_place_behind(const ich_clause *c, int head) {
         if (place && s.joined && leads_to_head(c, i)) break;
         if (place ? !take_place(&s, &c->items[i], i) : !pass(c, &s, i)) break;
     }
-    if (!s.types || s.joined) s.types |= s.lobe;
+    if (s.lobe && (!s.types || s.joined)) add_types(&s, s.lobe);
     return s;
 }
 
