@@ -72,4 +72,11 @@ test_a_strange_name_stays_one_line() {
     wrong "no verb" "$(printf 'a\nb\033[31m')"
 }
 
+test_a_contact_sheet_is_written() {
+    phantoms d && run 0 preview d sheet.png --studies 3 --size 32 && silent && holds out "row 3: a1-0004: " "sheet.png" &&
+        [ "$(head -c 4 sheet.png | tail -c 3)" = PNG ] && rm d/volumes/a1-0000.nii.gz &&
+        run 3 preview d again.png --quiet && said a1-0000.nii.gz && there again.png &&
+        run 2 preview d sheet.png --windows 40 && said --windows && run 1 preview nowhere x.png && said nowhere && gone x.png
+}
+
 run_tests
