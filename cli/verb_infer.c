@@ -1,7 +1,7 @@
-/* verb_infer.c: predict, evaluate, report and inspect: what is done with a model. */
+/* verb_infer.c: predict, report and inspect: what is done with a model. */
 #include "verb.h"
 
-#include "infer/evaluate.h"
+#include "data/labels.h"
 #include "infer/inspect.h"
 #include "infer/predict.h"
 #include "infer/report.h"
@@ -119,86 +119,6 @@ const ich_verb ich_verb_predict = {
     .size = sizeof predict_defaults,
     .settings = ICH_FOR_PREDICT,
     .run = predict,
-};
-
-/* -- evaluate ------------------------------------------------------------------------------------------ */
-
-typedef struct evaluate_options {
-    const char *out;
-    double threshold, target_ppv, target_sensitivity;
-} evaluate_options;
-
-static const evaluate_options evaluate_defaults = {
-    .threshold = 0.5, .target_ppv = NAN, .target_sensitivity = NAN};
-
-static const ich_arg evaluate_args[] = {
-    {.name = "out",
-     .value = "DIR",
-     .kind = ICH_ARG_TEXT,
-     .offset = offsetof(evaluate_options, out),
-     .help = "folder that the figures are written to"},
-    {.name = "threshold",
-     .value = "T",
-     .kind = ICH_ARG_REAL,
-     .offset = offsetof(evaluate_options, threshold),
-     .hi = 1,
-     .help = "probability from which a study or slice is called positive [0.5]",
-     .kept = true,
-     .rivals = 1},
-    {.name = "target-ppv",
-     .value = "P",
-     .kind = ICH_ARG_REAL,
-     .offset = offsetof(evaluate_options, target_ppv),
-     .hi = 1,
-     .help = "instead: the threshold at which the studies' positive predictive value reaches P",
-     .kept = true,
-     .rivals = 1},
-    {.name = "target-sensitivity",
-     .value = "P",
-     .kind = ICH_ARG_REAL,
-     .offset = offsetof(evaluate_options, target_sensitivity),
-     .hi = 1,
-     .help = "instead: the threshold at which the studies' sensitivity reaches P",
-     .kept = true,
-     .rivals = 1},
-    {0}};
-
-static int evaluate(ich_command *command) {
-    const evaluate_options *o = command->values;
-    if (!o->out) return ich_misuse(command, "--out DIR is missing");
-    const ich_evaluate_options options = {.predictions = command->words[0],
-                                          .truth = command->words[1],
-                                          .out = o->out,
-                                          .threshold = o->threshold,
-                                          .target_ppv = o->target_ppv,
-                                          .target_sensitivity = o->target_sensitivity};
-    ich_evaluation result;
-    ich_skipped skipped = {0};
-    ich_error err = {0};
-    const bool done =
-        ich_evaluate(&options, &result, &skipped, &err) && ich_command_record(command, NULL, o->out, &err);
-    const size_t n = skipped.n_rows;
-    ich_skipped_free(&skipped);
-    if (!done) return ich_complain(command, ICH_FAILED, "%s", err.text);
-    if (!command->quiet) ich_evaluation_print(&result, stdout);
-    const int status = ich_command_printed(command, ICH_DONE);
-    return status == ICH_DONE && n > 0 ? ich_command_partly(command, o->out) : status;
-}
-
-const ich_verb ich_verb_evaluate = {
-    .name = "evaluate",
-    .group = "Answers",
-    .form = "PREDICTIONS TRUTH --out DIR",
-    .summary = "judge predictions by the truth: AUC, PPV, sensitivity and others with intervals",
-    .more = "PREDICTIONS and TRUTH are folders with studies.csv and perhaps slices.csv: a folder that "
-            "predict wrote, "
-            "a dataset. Writes DIR/metrics.csv, and roc and calibration as .csv and .svg.",
-    .min_words = 2,
-    .max_words = 2,
-    .args = evaluate_args,
-    .defaults = &evaluate_defaults,
-    .size = sizeof evaluate_defaults,
-    .run = evaluate,
 };
 
 /* -- report -------------------------------------------------------------------------------------------- */

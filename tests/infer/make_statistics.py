@@ -105,6 +105,8 @@ def figures(score, label):
             yield "threshold_for_" + kind, target, threshold_for(score, label, target, kind) if positives else None, None, None
     if both:
         fpr, tpr, threshold = metrics.roc_curve(label, score, drop_intermediate=False)
+        yield "threshold_youden", 0, threshold[1:][np.argmax((tpr - fpr)[1:].round(12))], None, None
+        fpr, tpr, threshold = metrics.roc_curve(label, score, drop_intermediate=False)
         for t, x, y in list(zip(threshold, fpr, tpr))[1:]:  # the first is the corner that calls nothing
             yield "roc", None, t, x, y
 

@@ -174,6 +174,22 @@ static void thresholds_for_a_target_are_the_best_that_occur(void **state) {
     assert_int_equal(seen, 13 * 4 * 2);
 }
 
+static void youdens_threshold_is_where_sklearns_curve_is_highest(void **state) {
+    const fixtures *f = *state;
+    static sample s;
+    size_t seen = 0;
+    for (size_t row = 0; row < f->figures.n_rows; row++) {
+        const char *where = ich_csv_cell(&f->figures, row, 0), *what = ich_csv_cell(&f->figures, row, 1);
+        if (strcmp(what, "threshold_youden") != 0) continue;
+        load(f, where, &s);
+        expect(ich_threshold_youden(s.score, s.label, s.n), number(&f->figures, row, 3), where, what);
+        seen++;
+    }
+    assert_int_equal(seen, 10);
+    load(f, "positives only", &s);
+    assert_true(isnan(ich_threshold_youden(s.score, s.label, s.n)));
+}
+
 static void a_target_met_exactly_counts_as_met(void **state) {
     (void)state;
     double score[100], label[100]; /* 55 of 100, though 0.55 · 100 > 55 in binary */
@@ -254,6 +270,7 @@ int main(void) {
         cmocka_unit_test(proportions_carry_wilsons_interval),
         cmocka_unit_test(counts_at_a_threshold_agree_with_sklearn),
         cmocka_unit_test(thresholds_for_a_target_are_the_best_that_occur),
+        cmocka_unit_test(youdens_threshold_is_where_sklearns_curve_is_highest),
         cmocka_unit_test(a_target_met_exactly_counts_as_met),
         cmocka_unit_test(roc_points_agree_with_sklearn),
         cmocka_unit_test(a_missing_figure_says_why),
