@@ -154,6 +154,7 @@ void ich_joined_free(ich_joined *j) {
         free(j->score[l]);
         free(j->label[l]);
         free(j->owner[l]);
+        free(j->row[l]);
     }
     *j = (ich_joined){0};
 }
@@ -163,21 +164,23 @@ static bool make_room(ich_joined *j, size_t rows, ich_error *err) {
         j->score[l] = ich_new(rows, sizeof(double), "the scores", err);
         j->label[l] = ich_new(rows, sizeof(double), "the labels", err);
         j->owner[l] = ich_new(rows, sizeof(size_t), "the patients", err);
-        if (!j->score[l] || !j->label[l] || !j->owner[l]) return false;
+        j->row[l] = ich_new(rows, sizeof(size_t), "the rows", err);
+        if (!j->score[l] || !j->label[l] || !j->owner[l] || !j->row[l]) return false;
     }
     return true;
 }
 
 static void join_row(ich_joined *j, const ich_entry *answer, const ich_entry *truth, size_t *owner) {
-    j->rows++;
     for (int l = 0; l < ICH_LABELS; l++) {
         if (isnan(answer->value[l]) || isnan(truth->value[l])) continue;
         if (*owner == SIZE_MAX) *owner = j->patients++;
         j->score[l][j->n[l]] = answer->value[l];
         j->owner[l][j->n[l]] = *owner;
+        j->row[l][j->n[l]] = j->rows;
         j->label[l][j->n[l]++] = truth->value[l];
         j->positives[l] += truth->value[l] == 1;
     }
+    j->rows++;
 }
 
 static bool takes_part(const ich_entry *study, ich_part part) {
@@ -215,7 +218,8 @@ bool ich_join(const ich_table *answers, const ich_table *truth, const ich_table 
     const size_t n = studies->csv.n_rows;
     size_t *patient = ich_new(n, sizeof *patient, "the patients", err);
     size_t *number = ich_new(n, sizeof *number, "the patients", err);
-    bool done = patient && number && make_room(j, answers->csv.n_rows, err) && find_patients(studies, patient, err);
+    bool done =
+        patient && number && make_room(j, answers->csv.n_rows, err) && find_patients(studies, patient, err);
     for (size_t i = 0; done && i < n; i++) number[i] = SIZE_MAX;
     const source from = {answers, truth, studies, patient, number};
     done = done && join_rows(&from, level, part, j, skipped, err);

@@ -40,6 +40,7 @@ const ich_entry *ich_table_find(const ich_table *table, const ich_entry *key);
 typedef struct ich_joined {
     double *score[ICH_LABELS], *label[ICH_LABELS];
     size_t *owner[ICH_LABELS];                   /* patient of each: 0 … patients - 1 */
+    size_t *row[ICH_LABELS];                     /* joined row of each: 0 … rows - 1 */
     size_t n[ICH_LABELS], positives[ICH_LABELS]; /* with a score and a known label */
     size_t rows;                                 /* joined at all */
     size_t patients;
