@@ -14,17 +14,19 @@
 #include "tensor/progress.h"
 
 typedef struct ich_predict_options {
-    bool heatmaps; /* heatmaps/<study_id>.nii.gz and heatmaps/<study_id>/<slice_index>.png */
-    int label;     /* whose evidence they show; ICH_ANY by default (0) */
-    bool keep_ids; /* name studies of a folder of DICOM by StudyInstanceUID, not by its hash */
+    bool heatmaps;        /* heatmaps/<study_id>.nii.gz and heatmaps/<study_id>/<slice_index>.png */
+    int label;            /* whose evidence they show; ICH_ANY by default (0) */
+    bool keep_ids;        /* name studies of a folder of DICOM by StudyInstanceUID, not by its hash */
+    ich_skipped *flagged; /* gets the studies that were answered, but are unlike training's; may be NULL */
 } ich_predict_options;
 
 /* `input`: dataset folder, volume, or DICOM (scans.h), which is made a dataset in folder/scans.
  * Writes folder/studies.csv and slices.csv, about.csv
  * (`key,value`: where the answers come from, which report shows and follows to the scans), and skipped.csv if
- * a study could not be read or answered: such a study is added to `skipped` and the rest goes on. Fails if no
- * study is left, the folder cannot be written, or *stop (may be NULL) becomes nonzero; the tables are then as
- * they were before.
+ * a study could not be read or answered: such a study is added to `skipped` and the rest goes on;
+ * flagged.csv, of the same columns, if a study is unlike those that the model learned from (likeness.h).
+ * Fails if no study is left, the folder cannot be written, or *stop (may be NULL) becomes nonzero; the tables
+ * are then as they were before.
  *
  * A study's `seconds` run from opening its file to its last output, the wait for the study before it
  * included. */

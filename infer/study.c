@@ -105,7 +105,8 @@ void ich_reader_close(ich_reader *reader) {
 /* -- CNN ----------------------------------------------------------------------------------------------- */
 
 /* Fills the CNN's input with network slices first … first + rows - 1. */
-static bool fill_input(ich_reader *reader, const ich_volume *volume, int first, int rows, ich_error *err) {
+static bool fill_input(ich_reader *reader, const ich_volume *volume, int first, int rows, ich_look *look,
+                       ich_error *err) {
     const size_t count = image_count(reader);
     float *input = ich_exec_value(reader->cnn, reader->model->input);
     int failed = 0;
@@ -119,20 +120,21 @@ static bool fill_input(ich_reader *reader, const ich_volume *volume, int first, 
         const ich_rng unused = ich_rng_make(0, ICH_RNG_AUGMENT, 0); /* no augmentation in prediction */
         ich_preprocess_finish(&reader->preprocess, bytes, NULL, unused, input + (size_t)i * count);
     }
+    for (int i = 0; i < rows; i++) ich_look_add(look, &reader->preprocess, reader->bytes + (size_t)i * count);
     return failed == 0 ||
            ich_fail(err, "no memory to resample a slice of %d × %d pixels", volume->width, volume->height);
 }
 
 /* All slices' features [slices][c] and, for heatmaps, last feature maps [slices][grid][c]. */
 static bool run_cnn(ich_reader *reader, const ich_volume *volume, float *features, float *maps,
-                    ich_error *err) {
+                    ich_look *look, ich_error *err) {
     const ich_graph *graph = &reader->model->graph;
     const size_t n_features = ich_shape_count(graph->nodes[reader->model->features].shape);
     const size_t n_maps = ich_shape_count(graph->nodes[reader->maps].shape);
     const int chunk = ich_recipe_chunk(&reader->model->recipe);
     for (int first = 0; first < volume->slices; first += chunk) {
         const int rows = volume->slices - first < chunk ? volume->slices - first : chunk;
-        if (!fill_input(reader, volume, first, rows, err)) return false;
+        if (!fill_input(reader, volume, first, rows, look, err)) return false;
         ich_exec_forward(reader->cnn, rows, 0, NULL);
         memcpy(features + (size_t)first * n_features, ich_exec_value(reader->cnn, reader->model->features),
                (size_t)rows * n_features * sizeof *features);
@@ -242,7 +244,8 @@ bool ich_reader_answer(ich_reader *reader, const ich_volume *volume, ich_answer 
     }
     bool done = make_answer(reader, volume->slices, answer, err) && features != NULL &&
                 (maps != NULL || reader->label < 0) && fit_head(reader, volume->slices, err) &&
-                run_cnn(reader, volume, features, maps, err) && run_head(reader, features, answer, err);
+                run_cnn(reader, volume, features, maps, &answer->look, err) &&
+                run_head(reader, features, answer, err);
     if (done && maps != NULL) run_saliency(reader, features, maps, answer);
     free(features);
     free(maps);

@@ -5,7 +5,7 @@
  * positive as its most positive slice, and "attention" is each slice's share of the summed probability of
  * `any`, so that it ranks slices and sums to 1 as real attention does.
  *
- * Calls: model, heatmap, layers (exec), data (volume, preprocess). Called by: predict.
+ * Calls: model, heatmap, likeness, layers (exec), data (volume, preprocess). Called by: predict.
  */
 #ifndef ICH_INFER_STUDY_H
 #define ICH_INFER_STUDY_H
@@ -13,6 +13,7 @@
 #include "data/labels.h"
 #include "data/volume.h"
 #include "infer/heatmap.h"
+#include "infer/likeness.h"
 #include "infer/model.h"
 #include "layers/exec.h"
 
@@ -37,6 +38,7 @@ typedef struct ich_answer {
     double study[ICH_LABELS];    /* probabilities */
     double (*slice)[ICH_LABELS]; /* [slices], network order */
     double *attention;           /* [slices], sums to 1 */
+    ich_look look;               /* what the network saw (likeness.h) */
     float *heat;                 /* [slices][grid.height][grid.width], 0 … 1; NULL without heatmaps */
 } ich_answer;
 

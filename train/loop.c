@@ -3,6 +3,7 @@
 #include "loop.h"
 
 #include "data/file.h"
+#include "infer/likeness.h"
 #include "run.h"
 #include "tensor/arena.h"
 #include "tensor/team.h"
@@ -68,6 +69,32 @@ static bool make_model(ich_loop *loop, bool image_head, ich_error *err) {
     return start_from(loop, loop->job->init, err);
 }
 
+/* What the studies look like that this model learns from goes into its file, so that prediction can tell
+ * which are unlike them (infer/likeness.h). Of many studies, some: spread evenly over the list. */
+static bool learn_likeness(ich_loop *loop, ich_error *err) {
+    const ich_source *source = &loop->source;
+    const ich_preprocess *preprocess = &source->cache.preprocess;
+    const size_t n = source->n_train < ICH_LIKENESS_STUDIES ? source->n_train : ICH_LIKENESS_STUDIES;
+    ich_likeness likeness = {0};
+    uint8_t *bytes = ich_new((size_t)preprocess->size * (size_t)preprocess->size,
+                             (size_t)preprocess->channels, "a slice", err);
+    bool done = bytes != NULL;
+    for (size_t i = 0; done && i < n && !ich_stopped(loop->job); i++) {
+        const uint32_t study = source->train[i * source->n_train / n];
+        ich_look look = {0};
+        for (int z = 0; done && z < source->cache.slices[study]; z++) {
+            done = ich_cache_slice(&source->cache, study, z, bytes, err);
+            if (done) ich_look_add(&look, preprocess, bytes);
+        }
+        ich_likeness_learn(&likeness, preprocess, &look);
+    }
+    free(bytes);
+    char *text = done ? ich_likeness_text(&likeness, err) : NULL;
+    done = text && ich_model_set_meta(&loop->model, ICH_INPUTS, text, err);
+    free(text);
+    return done;
+}
+
 static bool make_optimizer(ich_loop *loop, ich_error *err) {
     const ich_recipe *recipe = &loop->job->recipe;
     const ich_graph *graph = &loop->model.graph;
@@ -98,7 +125,7 @@ bool ich_loop_open(ich_loop *loop, const ich_train_job *job, const char *verb, b
             "%s: no split: learning from all studies, without validation; 'ichor split' makes one",
             job->dataset);
     return make_model(loop, image_head, err) && ich_source_decode(&loop->source, job, err) &&
-           make_optimizer(loop, err);
+           learn_likeness(loop, err) && make_optimizer(loop, err);
 }
 
 void ich_loop_close(ich_loop *loop) {
