@@ -6,6 +6,7 @@
 #include "infer/predict.h"
 #include "infer/report.h"
 #include "stop.h"
+#include "tensor/team.h"
 #include "worklist.h"
 #include <math.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 
 typedef struct predict_options {
     const char *out;
-    bool heatmaps, keep_ids;
+    bool heatmaps, keep_ids, json;
 } predict_options;
 
 static const predict_options predict_defaults = {0};
@@ -36,6 +37,10 @@ static const ich_arg predict_args[] = {
      .offset = offsetof(predict_options, keep_ids),
      .help = "name studies of a folder of DICOM by StudyInstanceUID, not by its hash",
      .kept = true},
+    {.name = "json",
+     .kind = ICH_ARG_FLAG,
+     .offset = offsetof(predict_options, json),
+     .help = "print the worklist as JSON, and nothing else"},
     {0}};
 
 /* The model's own recipe, with what predict and this machine may choose. Fails if --config asks for another
@@ -61,31 +66,39 @@ static bool merge_recipe(const ich_command *command, ich_recipe *recipe, ich_err
     return true;
 }
 
-static int conclude_predict(ich_command *command, size_t skipped) {
+/* A table on a terminal, JSON where it is asked for; then what it took. */
+static int conclude_predict(ich_command *command, size_t skipped, size_t flagged, double seconds) {
     const predict_options *o = command->values;
     ich_error err = {0};
-    if (!command->quiet && isatty(STDOUT_FILENO) && !ich_worklist_print(o->out, stdout, &err))
+    const bool table = !command->quiet && isatty(STDOUT_FILENO);
+    if ((o->json || table) &&
+        !ich_worklist_print(o->out, o->json ? ICH_WORKLIST_JSON : ICH_WORKLIST_TABLE, stdout, &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
-    ich_progress_line(&command->ui.progress, "%s: studies.csv, slices.csv%s", o->out,
-                      o->heatmaps ? ", heatmaps/" : "");
-    return skipped ? ich_command_partly(command, o->out) : ICH_DONE;
+    if (flagged > 0)
+        ich_progress_line(&command->ui.progress, "%s/flagged.csv: %zu unlike the training studies", o->out,
+                          flagged);
+    ich_progress_line(&command->ui.progress, "%s: studies.csv, slices.csv%s in %.2f s", o->out,
+                      o->heatmaps ? ", heatmaps/" : "", seconds);
+    const int status = ich_command_printed(command, ICH_DONE);
+    return status == ICH_DONE && skipped ? ich_command_partly(command, o->out) : status;
 }
 
-static int predict_with(ich_command *command, ich_model *model) {
+static int predict_with(ich_command *command, ich_model *model, double began) {
     const predict_options *o = command->values;
     const volatile int *stop = ich_stop_flag();
-    ich_skipped skipped = {0};
+    ich_skipped skipped = {0}, flagged = {0};
     ich_error err = {0};
     if (!merge_recipe(command, &model->recipe, &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
-    const bool done = ich_predict(model, command->words[1], o->out,
-                                  &(ich_predict_options){
-                                      .heatmaps = o->heatmaps, .label = ICH_ANY, .keep_ids = o->keep_ids},
-                                  &command->ui.progress, stop, &skipped, &err) &&
+    const ich_predict_options options = {
+        .heatmaps = o->heatmaps, .label = ICH_ANY, .keep_ids = o->keep_ids, .flagged = &flagged};
+    const bool done = ich_predict(model, command->words[1], o->out, &options, &command->ui.progress, stop,
+                                  &skipped, &err) &&
                       ich_command_record(command, &model->recipe, o->out, &err);
-    const size_t n = skipped.n_rows;
+    const size_t n_skipped = skipped.n_rows, n_flagged = flagged.n_rows;
     ich_skipped_free(&skipped);
-    if (done) return conclude_predict(command, n);
+    ich_skipped_free(&flagged);
+    if (done) return conclude_predict(command, n_skipped, n_flagged, ich_seconds() - began);
     return ich_complain(command, *stop ? ICH_SIGNALLED + *stop : ICH_FAILED, "%s", err.text);
 }
 
@@ -94,9 +107,11 @@ static int predict(ich_command *command) {
     ich_model model;
     ich_error err = {0};
     if (!o->out) return ich_misuse(command, "--out DIR is missing");
+    const double began = ich_seconds();
+    if (o->json) command->ui.progress = (ich_progress){0};
     if (!ich_model_load(&model, command->words[0], &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
-    const int status = predict_with(command, &model);
+    const int status = predict_with(command, &model, began);
     ich_model_free(&model);
     return status;
 }
