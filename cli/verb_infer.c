@@ -5,6 +5,7 @@
 #include "infer/inspect.h"
 #include "infer/predict.h"
 #include "infer/report.h"
+#include "infer/watch.h"
 #include "stop.h"
 #include "tensor/team.h"
 #include "worklist.h"
@@ -15,7 +16,7 @@
 /* -- predict ------------------------------------------------------------------------------------------- */
 
 typedef struct predict_options {
-    const char *out;
+    const char *out, *watch;
     bool heatmaps, keep_ids, json;
 } predict_options;
 
@@ -37,10 +38,15 @@ static const ich_arg predict_args[] = {
      .offset = offsetof(predict_options, keep_ids),
      .help = "name studies of a folder of DICOM by StudyInstanceUID, not by its hash",
      .kept = true},
+    {.name = "watch",
+     .value = "FOLDER",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(predict_options, watch),
+     .help = "instead of INPUT: answer whatever study arrives in FOLDER, each once, until stopped"},
     {.name = "json",
      .kind = ICH_ARG_FLAG,
      .offset = offsetof(predict_options, json),
-     .help = "print the worklist as JSON, and nothing else"},
+     .help = "print the worklist as JSON, and nothing else; with --watch a line for each study"},
     {0}};
 
 /* The model's own recipe, with what predict and this machine may choose. Fails if --config asks for another
@@ -102,16 +108,52 @@ static int predict_with(ich_command *command, ich_model *model, double began) {
     return ich_complain(command, *stop ? ICH_SIGNALLED + *stop : ICH_FAILED, "%s", err.text);
 }
 
+/* -- predict --watch ----------------------------------------------------------------------------------- */
+
+static const double watch_pause = 1; /* seconds */
+
+/* Errors are the next look's to tell: the study itself is answered and written. */
+static void show_arrival(void *self, const char *predictions) {
+    const ich_command *command = self;
+    const predict_options *o = command->values;
+    if (command->quiet && !o->json) return;
+    ich_worklist_print(predictions, o->json ? ICH_WORKLIST_LINES : ICH_WORKLIST_ROWS, stdout, NULL);
+    fflush(stdout);
+}
+
+static int watch_with(ich_command *command, ich_model *model) {
+    const predict_options *o = command->values;
+    size_t skipped;
+    ich_error err = {0};
+    if (!merge_recipe(command, &model->recipe, &err))
+        return ich_complain(command, ICH_FAILED, "%s", err.text);
+    const ich_watch watch = {.folder = o->watch,
+                             .out = o->out,
+                             .predict = {.heatmaps = o->heatmaps, .label = ICH_ANY, .keep_ids = o->keep_ids},
+                             .pause = watch_pause,
+                             .stop = ich_stop_flag(),
+                             .arrived = show_arrival,
+                             .self = command};
+    ich_progress_line(&command->ui.progress, "%s: watched; stop with Ctrl-C", o->watch);
+    if (!ich_watch_run(&watch, model, &skipped, &err) ||
+        !ich_command_record(command, &model->recipe, o->out, &err))
+        return ich_complain(command, ICH_FAILED, "%s", err.text);
+    return skipped ? ich_command_partly(command, o->out) : ICH_DONE; /* it is stopped when it is done */
+}
+
 static int predict(ich_command *command) {
     const predict_options *o = command->values;
     ich_model model;
     ich_error err = {0};
+    if (o->watch && command->n_words > 1) return ich_misuse(command, "INPUT and --watch exclude each other");
+    if (!o->watch && command->n_words < 2)
+        return ich_misuse(command, "something is missing; its form is 'ichor predict MODEL INPUT --out DIR'");
     if (!o->out) return ich_misuse(command, "--out DIR is missing");
     const double began = ich_seconds();
     if (o->json) command->ui.progress = (ich_progress){0};
     if (!ich_model_load(&model, command->words[0], &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
-    const int status = predict_with(command, &model, began);
+    const int status = o->watch ? watch_with(command, &model) : predict_with(command, &model, began);
     ich_model_free(&model);
     return status;
 }
@@ -127,7 +169,7 @@ const ich_verb ich_verb_predict = {
         "Writes DIR/studies.csv and DIR/slices.csv; what could not be read is named in DIR/skipped.csv, and "
         "the "
         "exit status is then 3.",
-    .min_words = 2,
+    .min_words = 1,
     .max_words = 2,
     .args = predict_args,
     .defaults = &predict_defaults,
