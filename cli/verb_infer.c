@@ -212,7 +212,7 @@ static const ich_arg report_args[] = {
      .kind = ICH_ARG_REAL,
      .offset = offsetof(report_options, threshold),
      .hi = 1,
-     .help = "probability from which a study is called positive [the evaluation's, or else 0.5]",
+     .help = "probability from which a study is called positive [the evaluation's, the model's, or else 0.5]",
      .kept = true},
     {0}};
 
