@@ -12,6 +12,8 @@
 
 /* -- what has arrived ---------------------------------------------------------------------------------- */
 
+enum { MOST_DEPTH = 16 }; /* of folders in an arrival */
+
 /* Tells one state of an arrival from the next. */
 typedef struct print {
     uint64_t files, bytes;
@@ -35,10 +37,11 @@ static void free_look(look *l) {
     *l = (look){0};
 }
 
-/* Of a file, or of a folder and all that is in it. Files that vanish meanwhile don't count. */
+/* Of a file, or of a folder and all that is in it; links to folders inside it are not followed, which may
+ * lead in circles. Files that vanish meanwhile don't count. */
 static bool take_print(const char *path, int depth, print *p, ich_error *err) {
     struct stat info;
-    if (stat(path, &info) != 0) return true;
+    if ((depth == 0 ? stat : lstat)(path, &info) != 0) return true;
     const int64_t modified = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
     if (modified > p->modified) p->modified = modified;
     if (!S_ISDIR(info.st_mode)) {
@@ -46,13 +49,13 @@ static bool take_print(const char *path, int depth, print *p, ich_error *err) {
         p->bytes += (uint64_t)info.st_size;
         return true;
     }
-    DIR *folder = depth > 0 ? opendir(path) : NULL;
+    DIR *folder = depth < MOST_DEPTH ? opendir(path) : NULL;
     if (!folder) return true; /* what cannot be read is predict's to tell */
     bool done = true;
     for (struct dirent *e; done && (e = readdir(folder)) != NULL;) {
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
         char *inner = ich_path_join(path, e->d_name);
-        done = inner ? take_print(inner, depth - 1, p, err) : ich_fail(err, "%s: no memory for a path", path);
+        done = inner ? take_print(inner, depth + 1, p, err) : ich_fail(err, "%s: no memory for a path", path);
         free(inner);
     }
     closedir(folder);
@@ -64,7 +67,6 @@ static int by_name(const void *a, const void *b) {
 }
 
 static bool add_arrival(look *l, const char *folder, const char *name, ich_error *err) {
-    enum { DEPTH = 16 };
     if ((l->n & (l->n - 1)) == 0) {
         arrival *bigger = realloc(l->arrivals, (l->n ? 2 * l->n : 1) * sizeof *bigger);
         if (!bigger) return ich_fail(err, "%s: no memory for the list of arrivals", folder);
@@ -72,7 +74,7 @@ static bool add_arrival(look *l, const char *folder, const char *name, ich_error
     }
     char *path = ich_path_join(folder, name);
     arrival a = {.name = strdup(name)};
-    const bool done = path && a.name ? take_print(path, DEPTH, &a.print, err)
+    const bool done = path && a.name ? take_print(path, 0, &a.print, err)
                                      : ich_fail(err, "%s: no memory for a path", folder);
     free(path);
     if (done && a.print.files > 0)
