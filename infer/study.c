@@ -71,25 +71,16 @@ static bool fit_head(ich_reader *reader, int rows, ich_error *err) {
     return true;
 }
 
-static size_t image_count(const ich_reader *reader) {
-    const size_t size = (size_t)reader->preprocess.size;
-    return size * size * (size_t)reader->preprocess.channels;
-}
-
 bool ich_reader_open(ich_reader *reader, const ich_model *model, int heatmap_label, ich_error *err) {
     memset(reader, 0, sizeof *reader);
     reader->model = model;
     reader->label = heatmap_label;
     reader->study_logit = model->classifier >= 0 ? model->classifier : model->fc;
     reader->slice_logit = model->classifier >= 0 ? model->slices : model->fc;
-    bool done = ich_recipe_preprocess(&model->recipe, &reader->preprocess, err) &&
-                (heatmap_label < 0 || find_maps(reader, err)) && open_cnn(reader, err) &&
-                fit_head(reader, HEAD_ROWS, err);
-    if (done) {
-        reader->bytes =
-            ich_new((size_t)ich_recipe_chunk(&model->recipe), image_count(reader), "a chunk of slices", err);
-        done = reader->bytes != NULL;
-    }
+    const bool done =
+        ich_slices_open(&reader->slices, &model->recipe, ich_recipe_chunk(&model->recipe), err) &&
+        (heatmap_label < 0 || find_maps(reader, err)) && open_cnn(reader, err) &&
+        fit_head(reader, HEAD_ROWS, err);
     if (!done) ich_reader_close(reader);
     return done;
 }
@@ -98,32 +89,11 @@ void ich_reader_close(ich_reader *reader) {
     ich_exec_free(reader->cnn);
     ich_exec_free(reader->head);
     ich_exec_free(reader->saliency);
-    free(reader->bytes);
+    ich_slices_close(&reader->slices);
     memset(reader, 0, sizeof *reader);
 }
 
 /* -- CNN ----------------------------------------------------------------------------------------------- */
-
-/* Fills the CNN's input with network slices first … first + rows - 1. */
-static bool fill_input(ich_reader *reader, const ich_volume *volume, int first, int rows, ich_look *look,
-                       ich_error *err) {
-    const size_t count = image_count(reader);
-    float *input = ich_exec_value(reader->cnn, reader->model->input);
-    int failed = 0;
-#pragma omp parallel for schedule(dynamic) reduction(+ : failed)
-    for (int i = 0; i < rows; i++) {
-        uint8_t *bytes = reader->bytes + (size_t)i * count;
-        if (!ich_preprocess_slice(&reader->preprocess, volume, first + i, bytes, NULL)) {
-            failed++;
-            continue;
-        }
-        const ich_rng unused = ich_rng_make(0, ICH_RNG_AUGMENT, 0); /* no augmentation in prediction */
-        ich_preprocess_finish(&reader->preprocess, bytes, NULL, unused, input + (size_t)i * count);
-    }
-    for (int i = 0; i < rows; i++) ich_look_add(look, &reader->preprocess, reader->bytes + (size_t)i * count);
-    return failed == 0 ||
-           ich_fail(err, "no memory to resample a slice of %d × %d pixels", volume->width, volume->height);
-}
 
 /* All slices' features [slices][c] and, for heatmaps, last feature maps [slices][grid][c]. */
 static bool run_cnn(ich_reader *reader, const ich_volume *volume, float *features, float *maps,
@@ -134,7 +104,11 @@ static bool run_cnn(ich_reader *reader, const ich_volume *volume, float *feature
     const int chunk = ich_recipe_chunk(&reader->model->recipe);
     for (int first = 0; first < volume->slices; first += chunk) {
         const int rows = volume->slices - first < chunk ? volume->slices - first : chunk;
-        if (!fill_input(reader, volume, first, rows, look, err)) return false;
+        float *input = ich_exec_value(reader->cnn, reader->model->input);
+        if (!ich_slices_read(&reader->slices, volume, first, rows, input, err)) return false;
+        for (int i = 0; i < rows; i++)
+            ich_look_add(look, &reader->slices.preprocess,
+                         reader->slices.bytes + (size_t)i * reader->slices.count);
         ich_exec_forward(reader->cnn, rows, 0, NULL);
         memcpy(features + (size_t)first * n_features, ich_exec_value(reader->cnn, reader->model->features),
                (size_t)rows * n_features * sizeof *features);

@@ -5,7 +5,7 @@
  * positive as its most positive slice, and "attention" is each slice's share of the summed probability of
  * `any`, so that it ranks slices and sums to 1 as real attention does.
  *
- * Calls: model, heatmap, likeness, layers (exec), data (volume, preprocess). Called by: predict.
+ * Calls: model, heatmap, likeness, layers (exec), slices, data (volume). Called by: predict.
  */
 #ifndef ICH_INFER_STUDY_H
 #define ICH_INFER_STUDY_H
@@ -15,11 +15,12 @@
 #include "infer/heatmap.h"
 #include "infer/likeness.h"
 #include "infer/model.h"
+#include "infer/slices.h"
 #include "layers/exec.h"
 
 typedef struct ich_reader {
     const ich_model *model;
-    ich_preprocess preprocess;
+    ich_slices slices;
     int label;       /* whose logit the heatmaps explain; -1: no heatmaps */
     int study_logit; /* node: per study, or per slice where there is only the image head */
     int slice_logit; /* node */
@@ -30,7 +31,6 @@ typedef struct ich_reader {
     ich_exec *head;     /* features -> logits, attention */
     ich_exec *saliency; /* features -> study logit, with gradients; NULL without heatmaps */
     int offsets[2];     /* of the one study in the head */
-    uint8_t *bytes;     /* [chunk][size][size][channels] */
 } ich_reader;
 
 typedef struct ich_answer {

@@ -185,7 +185,13 @@ void ich_exec_forward(ich_exec *e, int rows, int studies, const int *offsets) {
             calls[c]->offsets = offsets;
         }
         e->layers[node_of(e, e->steps[s].node)->op]->forward(calls[0]);
+        if (e->watcher) e->watcher(e->watcher_self, e->steps[s].out);
     }
+}
+
+void ich_exec_watch(ich_exec *e, ich_exec_watcher *watcher, void *self) {
+    e->watcher = watcher;
+    e->watcher_self = self;
 }
 
 /* Values that were dropped after forward and that backward of step s is the first to need. */

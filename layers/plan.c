@@ -82,7 +82,7 @@ static bool is_op(const ich_exec *e, int node, const char *op) {
 /* Lets step `s` swallow the nodes behind it, in the order that its formula allows: norm, add, relu. */
 static void fuse(ich_exec *e, const bool *needed, int s) {
     ich_step *step = &e->steps[s];
-    unsigned fuses = e->options.keep_all ? 0 : layer_of(e, step->node)->fuses;
+    unsigned fuses = e->options.keep_all || e->options.no_fusing ? 0 : layer_of(e, step->node)->fuses;
     if (e->options.gradient && (fuses & ICH_FUSES_INFERENCE_ONLY)) fuses = 0;
     bool fixed_norm = !e->options.gradient && !e->options.batch_statistics;
 

@@ -49,6 +49,8 @@ struct ich_exec {
     ich_arena arena;
     unsigned char *planned, *fold, *permanent;
     unsigned char *values; /* bound by the caller */
+    ich_exec_watcher *watcher;
+    void *watcher_self;
 };
 
 /* Everything but the arena. On failure the caller frees the exec. */
