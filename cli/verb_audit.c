@@ -1,11 +1,13 @@
 /* verb_audit.c: audit: every number of the program, open to be checked. */
 #include "verb.h"
 
+#include "audit/ops.h"
 #include "audit/trace.h"
+#include "stop.h"
 #include <string.h>
 
 typedef struct audit_options {
-    const char *study, *dump, *against;
+    const char *study, *dump, *against, *op, *shape;
     bool backward;
 } audit_options;
 
@@ -34,7 +36,38 @@ static const ich_arg audit_args[] = {
      .kind = ICH_ARG_TEXT,
      .offset = offsetof(audit_options, against),
      .help = "compare with an earlier dump: two more columns, 'identical' or the first node that differs"},
+    {.name = "op",
+     .value = "OP",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(audit_options, op),
+     .help = "without MODEL: this op or kernel alone, for example conv2d, with a row for each of its cases"},
+    {.name = "shape",
+     .value = "S",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(audit_options, shape),
+     .help = "without MODEL: cases whose shape contains S, for example '5 x 7 x 3'"},
     {0}};
+
+/* -- every op ------------------------------------------------------------------------------------------ */
+
+static int audit_ops(ich_command *command) {
+    const audit_options *o = command->values;
+    const ich_ops_options options = {.op = o->op, .shape = o->shape, .stop = ich_stop_flag()};
+    ich_ops_result result;
+    ich_error err = {0};
+    if (o->study || o->dump || o->against || o->backward)
+        return ich_misuse(command, "MODEL and INPUT are missing, which --study, --backward, --dump and "
+                                   "--against are about");
+    if (!ich_ops_audit(&options, stdout, &result, &err))
+        return ich_complain(command, *options.stop ? ICH_SIGNALLED + *options.stop : ICH_FAILED, "%s",
+                            err.text);
+    if (result.broken)
+        return ich_complain(command, ICH_FAILED, "%zu of %zu rows break their bound; the first: %s",
+                            result.broken, result.rows, result.first);
+    return ich_command_printed(command, ICH_DONE);
+}
+
+/* -- one study ----------------------------------------------------------------------------------------- */
 
 /* 'identical', or the first difference and status 1, as from diff. */
 static int give_verdict(ich_command *command, const ich_trace *trace) {
@@ -84,6 +117,9 @@ static int trace_study(ich_command *command) {
 }
 
 static int audit(ich_command *command) {
+    const audit_options *o = command->values;
+    if (command->n_words == 0) return audit_ops(command);
+    if (o->op || o->shape) return ich_misuse(command, "--op and --shape are for an audit without MODEL");
     if (command->n_words == 1) return ich_misuse(command, "INPUT is missing: a dataset or a volume");
     return trace_study(command);
 }
@@ -91,16 +127,19 @@ static int audit(ich_command *command) {
 const ich_verb ich_verb_audit = {
     .name = "audit",
     .group = "Measuring",
-    .form = "MODEL INPUT",
-    .summary = "check every number: each node of a model on one study",
+    .form = "[MODEL INPUT]",
+    .summary = "check every number: each op by itself, or each node of a model on one study",
     .more =
-        "Prints a row a node: index,name,op,shape,min,max,mean,l2,fnv1a,milliseconds; the checksum is that "
-        "of "
-        "the float32 values in C order, images as N,H,W,C. Names are those of the model file, batch norm "
-        "is "
-        "not folded: load model.safetensors elsewhere, feed it input.npy, and compare. How far the fast "
-        "kernels are from the plain loops: 'ichor audit MODEL INPUT --kernels reference --dump PLAIN', "
-        "then 'ichor audit MODEL INPUT --against PLAIN'.",
+        "Without MODEL: every op, loss and kernel table that this processor runs, against the plain loops "
+        "and "
+        "the numerical gradient in double precision, over odd shapes; a row an op, check and table with the "
+        "worst error and the bound that follows from the length of its sums. Status 1 if one is broken.\n"
+        "With MODEL and INPUT: a row a node: index,name,op,shape,min,max,mean,l2,fnv1a,milliseconds; the "
+        "checksum is that of the float32 values in C order, images as N,H,W,C. Names are those of the model "
+        "file, batch norm is not folded: load model.safetensors elsewhere, feed it input.npy, and compare. "
+        "How "
+        "far the fast kernels are from the plain loops: 'ichor audit MODEL INPUT --kernels reference --dump "
+        "PLAIN', then 'ichor audit MODEL INPUT --against PLAIN'.",
     .min_words = 0,
     .max_words = 2,
     .args = audit_args,

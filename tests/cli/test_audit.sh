@@ -64,7 +64,19 @@ test_one_file_is_traced() {
         run 1 audit f d/volumes/a1-0001.nii.gz --backward && said "needs a dataset"
 }
 
+test_every_case_of_an_op_keeps_its_bound() {
+    local columns=op,check,kernels,cases,checked,worst_error,bound,share,shape,where
+    run 0 audit --op lstm && silent && header out $columns && holds out lstm,gradient,double lstm,backward,reference \
+        "slices 4 1 3" && run 0 audit --op loss && silent && holds out loss,gradient,double loss,backward,float &&
+        run 0 audit --op max_pool && holds out "max_pool,kernel," "max_pool,gradient," || return
+    run 0 audit --op conv2d --shape "5 x 7 x 3, slices 2: 3x3, padded" && silent || return
+    [ "$(cut -d, -f2 out | sort -u | tr '\n' ' ')" = "backward check forward gradient " ] || fail "$(cat out)" || return
+    awk -F, 'NR > 1 && !($8 > 0 && $8 <= 1) { exit 1 }' out || fail "a share above 1 or none: $(cat out)"
+}
+
 test_mistakes_are_named() {
+    run 1 audit --op nonsense && said nonsense && run 2 audit --backward && said "MODEL and INPUT are missing" &&
+        run 2 audit m i --op conv2d && said "without MODEL" || return
     phantoms d && finetuned f && run 2 audit f && said "INPUT is missing" && run 1 audit f d --study nobody &&
         said "nobody" && run 1 audit f d --against nowhere && said nowhere/nodes.csv && run 1 audit f nowhere &&
         said nowhere && run 0 audit f d --dump t --quiet || return

@@ -1,10 +1,10 @@
-#include "layer_cases.h"
+#include "audit/layer_cases.h"
 
 /* clang-format off */
 #define CONV(OUT, KERNEL, STRIDE, PAD) .out = OUT, .kernel = KERNEL, .stride = STRIDE, .pad = PAD
 #define NORM {.eps = 1e-5f, .momentum = 0.1f}
 
-const layer_case small_cases[] = {
+const ich_layer_case ich_small_cases[] = {
     {"conv2d", "3x3, padded", {CONV(4, 3, 1, 1)}, {{5, 7, 3}}, {2}},
     {"conv2d", "3x3, stride 2, bias", {CONV(3, 3, 2, 1), .bias = true}, {{6, 7, 2}}, {2}},
     {"conv2d", "3x3, no padding, added to", {CONV(2, 3, 1, 0)}, {{4, 3, 3}}, {3}, .accumulate = true},
@@ -20,36 +20,36 @@ const layer_case small_cases[] = {
      .add = true, .relu = true, .inference = true},
 
     {"batch_norm", "batch statistics", NORM, {{3, 4, 5}}, {3}, .batch_statistics = true},
-    {"batch_norm", "batch statistics, in place", NORM, {{3, 5, 2}}, {2}, .batch_statistics = true, .alias = ALIAS_D_IN},
+    {"batch_norm", "batch statistics, in place", NORM, {{3, 5, 2}}, {2}, .batch_statistics = true, .alias = ICH_ALIAS_D_IN},
     {"batch_norm", "batch statistics, added to", NORM, {{2, 3, 4}}, {2}, .batch_statistics = true, .accumulate = true},
     {"batch_norm", "batch statistics, relu", NORM, {{3, 3, 3}}, {2}, .batch_statistics = true, .relu = true},
     {"batch_norm", "batch statistics, add, relu", NORM, {{3, 3, 3}}, {2},
      .batch_statistics = true, .add = true, .relu = true},
     {"batch_norm", "batch statistics, add, relu, d_add in place", NORM, {{3, 3, 3}}, {2},
-     .batch_statistics = true, .add = true, .relu = true, .alias = ALIAS_D_ADD},
+     .batch_statistics = true, .add = true, .relu = true, .alias = ICH_ALIAS_D_ADD},
     {"batch_norm", "batch statistics, add, all added to", NORM, {{3, 2, 3}}, {2},
      .batch_statistics = true, .add = true, .accumulate = true},
     {"batch_norm", "running statistics", NORM, {{3, 4, 5}}, {2}},
-    {"batch_norm", "running statistics, in place", NORM, {{3, 4, 5}}, {2}, .alias = ALIAS_D_IN},
+    {"batch_norm", "running statistics, in place", NORM, {{3, 4, 5}}, {2}, .alias = ICH_ALIAS_D_IN},
     {"batch_norm", "running statistics, add, relu, added to", NORM, {{3, 3, 3}}, {2},
      .add = true, .relu = true, .accumulate = true},
 
-    {"relu", "", {0}, {{3, 5, 3}}, {2}, .draw = DRAW_AWAY_FROM_ZERO},
-    {"relu", "added to", {0}, {{3, 5, 3}}, {2}, .draw = DRAW_AWAY_FROM_ZERO, .accumulate = true},
-    {"relu", "in place", {0}, {{3, 5, 3}}, {2}, .draw = DRAW_AWAY_FROM_ZERO, .alias = ALIAS_OUT},
+    {"relu", "", {0}, {{3, 5, 3}}, {2}, .draw = ICH_DRAW_AWAY_FROM_ZERO},
+    {"relu", "added to", {0}, {{3, 5, 3}}, {2}, .draw = ICH_DRAW_AWAY_FROM_ZERO, .accumulate = true},
+    {"relu", "in place", {0}, {{3, 5, 3}}, {2}, .draw = ICH_DRAW_AWAY_FROM_ZERO, .alias = ICH_ALIAS_OUT},
     {"sigmoid", "", {0}, {{3, 5, 3}}, {2}},
     {"sigmoid", "added to", {0}, {{1, 1, 7}}, {3}, .accumulate = true},
-    {"sigmoid", "in place", {0}, {{1, 1, 7}}, {3}, .alias = ALIAS_OUT},
+    {"sigmoid", "in place", {0}, {{1, 1, 7}}, {3}, .alias = ICH_ALIAS_OUT},
     {"tanh", "", {0}, {{3, 5, 3}}, {2}},
     {"tanh", "added to", {0}, {{1, 1, 7}}, {3}, .accumulate = true},
-    {"tanh", "in place", {0}, {{1, 1, 7}}, {3}, .alias = ALIAS_OUT},
+    {"tanh", "in place", {0}, {{1, 1, 7}}, {3}, .alias = ICH_ALIAS_OUT},
     {"silu", "", {0}, {{3, 5, 3}}, {2}},
     {"silu", "added to", {0}, {{1, 1, 7}}, {3}, .accumulate = true},
-    {"silu", "gradient in place", {0}, {{1, 1, 7}}, {3}, .alias = ALIAS_D_IN},
+    {"silu", "gradient in place", {0}, {{1, 1, 7}}, {3}, .alias = ICH_ALIAS_D_IN},
 
-    {"max_pool", "3x3, stride 2", {.kernel = 3, .stride = 2, .pad = 1}, {{7, 6, 3}}, {2}, .draw = DRAW_DISTINCT},
-    {"max_pool", "2x2, added to", {.kernel = 2, .stride = 2}, {{5, 4, 2}}, {2}, .draw = DRAW_DISTINCT, .accumulate = true},
-    {"max_pool", "3x3, overlapping", {.kernel = 3, .stride = 1, .pad = 1}, {{4, 5, 2}}, {1}, .draw = DRAW_DISTINCT},
+    {"max_pool", "3x3, stride 2", {.kernel = 3, .stride = 2, .pad = 1}, {{7, 6, 3}}, {2}, .draw = ICH_DRAW_DISTINCT},
+    {"max_pool", "2x2, added to", {.kernel = 2, .stride = 2}, {{5, 4, 2}}, {2}, .draw = ICH_DRAW_DISTINCT, .accumulate = true},
+    {"max_pool", "3x3, overlapping", {.kernel = 3, .stride = 1, .pad = 1}, {{4, 5, 2}}, {1}, .draw = ICH_DRAW_DISTINCT},
     {"average_pool", "2x2", {.kernel = 2, .stride = 2}, {{5, 4, 3}}, {2}},
     {"average_pool", "3x3, stride 2, padded, added to", {.kernel = 3, .stride = 2, .pad = 1}, {{5, 6, 2}}, {2}, .accumulate = true},
     {"global_average", "", {0}, {{3, 5, 3}}, {2}},
@@ -67,7 +67,7 @@ const layer_case small_cases[] = {
     {"linear", "per study", {.out = 6, .bias = true}, {{1, 1, 5}}, {2, 3, 1}, .pooled = true},
     {"dropout", "training", {.rate = 0.4f}, {{2, 3, 4}}, {3}, .training = true},
     {"dropout", "training, added to", {.rate = 0.4f}, {{2, 3, 4}}, {3}, .training = true, .accumulate = true},
-    {"dropout", "training, in place", {.rate = 0.4f}, {{2, 3, 4}}, {3}, .training = true, .alias = ALIAS_OUT},
+    {"dropout", "training, in place", {.rate = 0.4f}, {{2, 3, 4}}, {3}, .training = true, .alias = ICH_ALIAS_OUT},
     {"dropout", "identity", {.rate = 0.4f}, {{2, 3, 4}}, {3}},
 
     {"lstm", "one direction", {.hidden = 3}, {{1, 1, 4}}, {5}},
@@ -80,11 +80,11 @@ const layer_case small_cases[] = {
     {"attention_pool", "three heads, added to", {0}, {{1, 1, 5}, {1, 1, 3}}, {4, 3}, .accumulate = true},
     {"mean_slices", "", {0}, {{1, 1, 5}}, {4, 1, 3}},
     {"mean_slices", "added to", {0}, {{1, 1, 5}}, {2, 3}, .accumulate = true},
-    {"max_slices", "", {0}, {{1, 1, 5}}, {4, 1, 3}, .draw = DRAW_DISTINCT},
-    {"max_slices", "added to", {0}, {{1, 1, 5}}, {2, 3}, .draw = DRAW_DISTINCT, .accumulate = true},
+    {"max_slices", "", {0}, {{1, 1, 5}}, {4, 1, 3}, .draw = ICH_DRAW_DISTINCT},
+    {"max_slices", "added to", {0}, {{1, 1, 5}}, {2, 3}, .draw = ICH_DRAW_DISTINCT, .accumulate = true},
     {0}};
 
-const layer_case large_cases[] = {
+const ich_layer_case ich_large_cases[] = {
     {"conv2d", "stem", {CONV(64, 7, 2, 3)}, {{37, 41, 3}}, {3}},
     {"conv2d", "3x3, 64 channels", {CONV(64, 3, 1, 1)}, {{15, 18, 64}}, {3}},
     {"conv2d", "3x3, 128 to 72 channels, added to", {CONV(72, 3, 1, 1), .bias = true}, {{7, 9, 128}}, {2}, .accumulate = true},
@@ -97,7 +97,7 @@ const layer_case large_cases[] = {
      .add = true, .relu = true, .inference = true},
     {"batch_norm", "batch statistics, add", NORM, {{28, 27, 64}}, {4}, .batch_statistics = true, .add = true},
     {"batch_norm", "running statistics", NORM, {{15, 14, 33}}, {4}},
-    {"relu", "", {0}, {{28, 29, 33}}, {3}, .draw = DRAW_AWAY_FROM_ZERO},
+    {"relu", "", {0}, {{28, 29, 33}}, {3}, .draw = ICH_DRAW_AWAY_FROM_ZERO},
     {"sigmoid", "", {0}, {{28, 29, 33}}, {3}},
     {"tanh", "", {0}, {{28, 29, 33}}, {3}},
     {"silu", "", {0}, {{28, 29, 33}}, {3}},
