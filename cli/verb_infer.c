@@ -1,7 +1,8 @@
-/* verb_infer.c: predict, report and inspect: what is done with a model. */
+/* verb_infer.c: predict, report, inspect and export: what is done with a model. */
 #include "verb.h"
 
 #include "data/labels.h"
+#include "infer/export.h"
 #include "infer/inspect.h"
 #include "infer/predict.h"
 #include "infer/report.h"
@@ -290,4 +291,37 @@ const ich_verb ich_verb_inspect = {
     .defaults = &inspect_defaults,
     .size = sizeof inspect_defaults,
     .run = inspect,
+};
+
+/* -- export -------------------------------------------------------------------------------------------- */
+
+static int export_model(ich_command *command) {
+    ich_model model;
+    ich_error err = {0};
+    if (!ich_model_load(&model, command->words[0], &err))
+        return ich_complain(command, ICH_FAILED, "%s", err.text);
+    const bool done = ich_export_onnx(&model, command->words[1], &err);
+    ich_model_free(&model);
+    if (!done) return ich_complain(command, ICH_FAILED, "%s", err.text);
+    ich_progress_line(&command->ui.progress, "%s", command->words[1]);
+    return ICH_DONE;
+}
+
+static const ich_arg export_args[] = {{0}};
+
+const ich_verb ich_verb_export = {
+    .name = "export",
+    .group = "Answers",
+    .form = "MODEL OUT.onnx",
+    .summary = "write a model as ONNX, which ONNX Runtime runs to the same answers",
+    .more = "Input: images [slices, channels, size, size], one study; the file's metadata says how its "
+            "slices are "
+            "prepared. Outputs: study_probability [1, 6], slice_probability [slices, 6], slice_attention "
+            "[slices].",
+    .min_words = 2,
+    .max_words = 2,
+    .args = export_args,
+    .defaults = "",
+    .size = 1,
+    .run = export_model,
 };

@@ -26,7 +26,7 @@ test_missing_words_and_options_are_named() {
         wrong "DATASET is missing" pretrain && wrong "--out RUN is missing" pretrain d &&
         wrong "DATASET is missing" finetune --out out-folder && wrong "MODEL INPUT --out DIR" predict m &&
         wrong "--out DIR is missing" predict m i && wrong "--out DIR is missing" evaluate p t &&
-        wrong "ichor report PREDICTIONS" report && wrong "ichor inspect MODEL" inspect &&
+        wrong "ichor report PREDICTIONS" report && wrong "ichor inspect MODEL" inspect && wrong "ichor export MODEL OUT.onnx" export m &&
         wrong "ichor split DATASET" split && wrong "model --arch" bench && wrong "--arch A is missing" bench model &&
         wrong "--mode train|infer is missing" bench model --arch resnet18
 }
