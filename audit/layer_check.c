@@ -156,9 +156,10 @@ bool ich_gradient_check(ich_layer_run *run, ich_layer_finding *finding, ich_erro
 /* What is added to a gradient that accumulates, and taken off again, rounds too (layer_run.c). */
 static const double already_there = 0.25;
 
-static void judge_float(const measured *m, const ich_layer_run *run, ich_layer_finding *f, bool outputs) {
+static void judge_float(const measured *m, const ich_layer_run *run, double factors, ich_layer_finding *f,
+                        bool outputs) {
     const double n = outputs ? ich_forward_roundings(run) : ich_backward_roundings(run);
-    const double gamma = ich_gamma(n, ICH_ROUNDOFF_F32);
+    const double gamma = ich_gamma(n, ICH_ROUNDOFF_F32) + factors;
     const double tiny = 0x1p-126; /* below it floats lose digits */
     if (outputs)
         for (size_t i = 0; i < run->out_count; i++)
@@ -174,8 +175,9 @@ static void judge_float(const measured *m, const ich_layer_run *run, ich_layer_f
     }
 }
 
-static bool check_float(const measured *m, const char *kernels, uint64_t seed, ich_layer_visit *visit,
-                        void *self, ich_error *err) {
+/* `factors`: what the table rounds the factors of products by, beyond float. */
+static bool check_float(const measured *m, const char *kernels, double factors, uint64_t seed,
+                        ich_layer_visit *visit, void *self, ich_error *err) {
     ich_layer_run run;
     const ich_layer_case *c = m->run->c;
     bool done = ich_layer_run_init(&run, c, ICH_F32, ich_kernels_f32_named(kernels), seed, err);
@@ -184,7 +186,7 @@ static bool check_float(const measured *m, const char *kernels, uint64_t seed, i
         if (!c->inference) ich_layer_run_backward(&run);
         for (int backward = 0; backward <= !c->inference; backward++) {
             ich_layer_finding f = {.c = c, .kernels = kernels, .check = backward ? "backward" : "forward"};
-            judge_float(m, &run, &f, !backward);
+            judge_float(m, &run, factors, &f, !backward);
             visit(self, &f);
         }
     }
@@ -207,7 +209,9 @@ bool ich_layer_check(const ich_layer_case *c, ich_layer_visit *visit, void *self
         visit(self, &f);
     }
     for (const char *const *name = ich_kernels_available(); done && *name; name++)
-        done = check_float(&m, *name, seed, visit, self, err);
+        done = check_float(&m, *name, 0, seed, visit, self, err);
+    for (const char *const *name = ich_kernels_available_bf16(); done && *name && ich_has_bf16(c->op); name++)
+        done = check_float(&m, *name, ICH_ROUNDOFF_BF16, seed, visit, self, err);
     close_measured(&m);
     ich_layer_run_free(&run);
     return done;

@@ -7,9 +7,10 @@
  * how sensitive each result r (output or gradient) is: κ(r) = |r| + Σ |∂r/∂v · v|.
  *
  * Bounds. n roundings between the numbers and r act as relative changes of at most γ(n) (sum_length.h), so in
- * float |r - exact| ≤ γ(n) κ(r) to first order (Higham 2002, section 1.6). For the numerical gradient the
- * same in double for each difference, 9/12h of them, and, for the series, the distance between the formula
- * above and its shorter form (f(v+h) - f(v-h)) / 2h, which is what the terms it drops are smaller than.
+ * float (with tables of bfloat16: plus the rounding of factors) |r - exact| ≤ γ(n) κ(r) to first order
+ * (Higham 2002, section 1.6). For the numerical gradient the same in double for each difference, 9/12h of
+ * them, and, for the series, the distance between the formula above and its shorter form (f(v+h) - f(v-h)) /
+ * 2h, which is what the terms it drops are smaller than.
  *
  * Calls: layer_run, sum_length. Called by: ops, tests.
  */

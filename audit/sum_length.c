@@ -89,25 +89,26 @@ static double slices(const ich_layer_run *run) { return sizes_of(run).slices + F
 static const struct row {
     const char *op;
     double (*forward)(const ich_layer_run *run), (*backward)(const ich_layer_run *run);
+    bool has_bf16; /* tables of that precision round its factors */
 } table[] = {
-    {"conv2d", conv_forward, conv_backward},
-    {"batch_norm", norm_forward, norm_backward},
-    {"relu", one, one},
-    {"sigmoid", exponential, exponential},
-    {"tanh", exponential, exponential},
-    {"silu", exponential, exponential},
-    {"max_pool", one, window},
-    {"average_pool", window, window},
-    {"global_average", average, one},
-    {"add", one, one},
-    {"concat", one, one},
-    {"linear", linear_forward, linear_backward},
-    {"dropout", one, one},
-    {"lstm", lstm_forward, lstm_backward},
-    {"attention", attention_forward, attention_backward},
-    {"attention_pool", pool_heads, pool_heads},
-    {"mean_slices", slices, one},
-    {"max_slices", one, one},
+    {"conv2d", conv_forward, conv_backward, true},
+    {"batch_norm", norm_forward, norm_backward, false},
+    {"relu", one, one, false},
+    {"sigmoid", exponential, exponential, false},
+    {"tanh", exponential, exponential, false},
+    {"silu", exponential, exponential, false},
+    {"max_pool", one, window, false},
+    {"average_pool", window, window, false},
+    {"global_average", average, one, false},
+    {"add", one, one, false},
+    {"concat", one, one, false},
+    {"linear", linear_forward, linear_backward, false},
+    {"dropout", one, one, false},
+    {"lstm", lstm_forward, lstm_backward, false},
+    {"attention", attention_forward, attention_backward, false},
+    {"attention_pool", pool_heads, pool_heads, false},
+    {"mean_slices", slices, one, false},
+    {"max_slices", one, one, false},
 };
 
 static const struct row *find(const ich_layer_run *run) {
@@ -119,3 +120,9 @@ static const struct row *find(const ich_layer_run *run) {
 double ich_forward_roundings(const ich_layer_run *run) { return find(run) ? find(run)->forward(run) : 0; }
 
 double ich_backward_roundings(const ich_layer_run *run) { return find(run) ? find(run)->backward(run) : 0; }
+
+bool ich_has_bf16(const char *op) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (!strcmp(table[i].op, op)) return table[i].has_bf16;
+    return false;
+}

@@ -15,6 +15,11 @@
 
 static inline double ich_gamma(double n, double roundoff) { return n * roundoff / (1 - n * roundoff); }
 
+/* Whether bfloat16 tables compute the op otherwise than float ones: its factors are rounded to 8 bits first,
+ * by at most ICH_ROUNDOFF_BF16 of each. */
+bool ich_has_bf16(const char *op);
+#define ICH_ROUNDOFF_BF16 0x1p-8
+
 /* Roundings on the longest way to one number of the output; to one of the gradients. 0: the op is unknown. */
 double ich_forward_roundings(const ich_layer_run *run);
 double ich_backward_roundings(const ich_layer_run *run);
