@@ -5,6 +5,7 @@
 #include "infer/export.h"
 #include "infer/inspect.h"
 #include "infer/predict.h"
+#include "infer/provenance.h"
 #include "infer/report.h"
 #include "infer/watch.h"
 #include "stop.h"
@@ -257,7 +258,7 @@ const ich_verb ich_verb_report = {
 /* -- inspect ------------------------------------------------------------------------------------------- */
 
 typedef struct inspect_options {
-    bool csv;
+    bool csv, provenance, card;
 } inspect_options;
 
 static const inspect_options inspect_defaults = {0};
@@ -266,15 +267,28 @@ static const ich_arg inspect_args[] = {{.name = "csv",
                                         .kind = ICH_ARG_FLAG,
                                         .offset = offsetof(inspect_options, csv),
                                         .help = "the table alone, as CSV"},
+                                       {.name = "provenance",
+                                        .kind = ICH_ARG_FLAG,
+                                        .offset = offsetof(inspect_options, provenance),
+                                        .help = "instead: how the model came about, back to random numbers: "
+                                                "data, seed, recipe, program of each step"},
+                                       {.name = "card",
+                                        .kind = ICH_ARG_FLAG,
+                                        .offset = offsetof(inspect_options, card),
+                                        .help = "instead: a model card in Markdown"},
                                        {0}};
 
 static int inspect(ich_command *command) {
     const inspect_options *o = command->values;
     ich_model model;
     ich_error err = {0};
+    if (o->csv + o->provenance + o->card > 1)
+        return ich_misuse(command, "--csv, --provenance and --card exclude each other");
     if (!ich_model_load(&model, command->words[0], &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
-    const bool done = ich_inspect_model(&model, o->csv, stdout, &err);
+    const bool done = o->provenance ? ich_provenance_print(&model, stdout, &err)
+                      : o->card     ? ich_provenance_card(&model, stdout, &err)
+                                    : ich_inspect_model(&model, o->csv, stdout, &err);
     ich_model_free(&model);
     return done ? ICH_DONE : ich_complain(command, ICH_FAILED, "%s", err.text);
 }

@@ -2,6 +2,7 @@
 
 #include "data/csv.h"
 #include "data/file.h"
+#include "infer/provenance.h"
 #include "infer/scans.h"
 #include "infer/study.h"
 #include "tensor/team.h"
@@ -147,7 +148,8 @@ static bool write_about(const char *folder, const char *input, const ich_model *
         put_about(out.stream, "arch", model->recipe.arch);
         put_about(out.stream, "study head", model->classifier >= 0 ? "attention" : "most positive slice");
         for (int i = 0; i < model->n_meta; i++)
-            if (strcmp(model->meta_keys[i], ICH_INPUTS) != 0) /* numbers for programs only */
+            if (strcmp(model->meta_keys[i], ICH_INPUTS) != 0 &&      /* numbers for programs only */
+                strcmp(model->meta_keys[i], ICH_META_ANCESTRY) != 0) /* pages: inspect --provenance */
                 put_about(out.stream, model->meta_keys[i], model->meta_values[i]);
         done = ich_output_commit(&out, err);
     }

@@ -64,6 +64,19 @@ test_inspect_shows_each_node() {
         holds out "conv1,conv2d"
 }
 
+test_provenance_leads_back_to_random_numbers() {
+    phantoms d && pretrained r && run 0 finetune d --out f --init r --epochs 1 --quiet && run 0 finetune d --out g --init f --epochs 1 --seed 5 --quiet || return
+    run 0 inspect r --provenance && silent && holds out "verb: pretrain" "random numbers of seed 0" "epoch 1 of 1, val" &&
+        cp out first && cp f/model.safetensors alone.safetensors && run 0 inspect alone.safetensors --provenance && mv out second || return
+    # the parent's record stands behind the child's, word for word
+    tail -n "$(wc -l <first)" second | cmp - first || fail "$(cat second)" || return
+    run 0 inspect g --provenance && [ "$(grep -c '^model: ' out)" -eq 3 ] && holds out "seed: 5" "compiler" "arch = resnet18" ||
+        fail "$(cat out)" || return
+    [ "$(grep '^model: ' out | sed -n 2p)" = "$(head -n 1 second)" ] || fail "another parent" || return
+    run 0 inspect g --card && silent && holds out "# Model card" "Intended use" "no medical device" "verb: pretrain" &&
+        run 2 inspect g --card --csv && said "exclude each other"
+}
+
 test_inspect_into_a_closed_pipe_is_quiet() {
     pretrained r && "$ichor" inspect r 2>err | head -n 1 >out && silent && holds out "arch:"
 }
