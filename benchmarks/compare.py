@@ -417,7 +417,7 @@ def about(args, machine):
         f"- Processor: {model} (family {family}, model {number}; {' '.join(vector)}), {os.cpu_count()} logical "
         f"processors, of which {len(machine.cpus)} used; {int(memory) / 2**20:.0f} GiB",
         f"- System: {system}, Linux {linux}; huge pages: {pages}",
-        f"- Versions: {versions(args)}",
+        f"- Versions: {args.versions}",
         f"- {args.rounds} rounds; {args.seconds:g} s a measurement at least; threads: {args.threads}",
         f"- Other programs took {statistics.median(disturbed):.0f} % of these cores in the median measurement, "
         f"{max(disturbed):.0f} % in the worst",
@@ -465,6 +465,7 @@ def options():
     args = parser.parse_args()
     args.rounds = args.rounds or (2 if args.quick else 5)
     args.seconds = args.seconds or (2 if args.quick else 10)
+    args.versions = versions(args)  # now: half an hour later the tree may be another one
     return args
 
 

@@ -5,6 +5,7 @@
 #include "infer/calibration.h"
 #include "infer/conformal.h"
 #include "infer/likeness.h"
+#include "infer/provenance.h"
 #include "infer/stats.h"
 #include "infer/tables.h"
 
@@ -28,7 +29,8 @@ static bool check_answers(const ich_model *model, const char *predictions, ich_e
     bool done = path ? ich_csv_read(&csv, path, err) : ich_fail(err, "%s: no memory for a path", predictions);
     for (int i = 0; done && i < model->n_meta; i++) {
         const char *value = about(&csv, model->meta_keys[i]);
-        if (!strcmp(model->meta_keys[i], ICH_INPUTS)) continue; /* not there */
+        if (!strcmp(model->meta_keys[i], ICH_INPUTS) || !strcmp(model->meta_keys[i], ICH_META_ANCESTRY))
+            continue; /* not there */
         if (value && !strcmp(value, model->meta_values[i])) continue;
         done = ich_fail(
             err, "%s: not this model's answers: its %s is '%.60s', here '%.60s'; predict again with it", path,

@@ -142,7 +142,7 @@ static bool write_about(const char *folder, const char *input, const ich_model *
     done = done && ich_output_open(&out, path, err);
     if (done) {
         fputs("key,value\n", out.stream);
-        put_about(out.stream, "program", "Ichor " ICHOR_VERSION);
+        put_about(out.stream, "answered by", "Ichor " ICHOR_VERSION);
         put_about(out.stream, "input", place != NULL ? place : input);
         put_about(out.stream, "heatmaps", options->heatmaps ? ich_label_names[options->label] : "none");
         put_about(out.stream, "arch", model->recipe.arch);

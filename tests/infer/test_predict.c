@@ -147,7 +147,7 @@ static void about_says_which_scans_and_which_model(void **state) {
         if (!predict(&study_model, scan, folder, heatmaps, &skipped, &err)) fail_msg("%s", err.text);
         read_table(&csv, folder, "about.csv");
         char *place = realpath(scan, NULL);
-        const char *const rows[][2] = {{"program", "Ichor " ICHOR_VERSION},
+        const char *const rows[][2] = {{"answered by", "Ichor " ICHOR_VERSION},
                                        {"input", place},
                                        {"heatmaps", heatmaps ? "any" : "none"},
                                        {"arch", "resnet18"},
