@@ -189,7 +189,7 @@ static bool answer_new(watching *w, const arrival *a, const char *path, const ch
     ich_skipped_free(&skipped);
     if (!answered && *watch->stop != 0) return true; /* the next start answers it */
     if (!answered && !leave_out(folder, path, a, why.text, err)) return false;
-    if (!ich_worklist_merge(w->arrivals, watch->folder, watch->out, NULL, err)) return false;
+    if (!ich_worklist_merge(w->arrivals, watch->out, NULL, err)) return false;
     if (watch->arrived) watch->arrived(watch->self, folder);
     return true;
 }
@@ -241,13 +241,12 @@ bool ich_watch_run(const ich_watch *watch, const ich_model *model, size_t *skipp
     w.arrivals = ich_path_join(watch->out, "arrivals");
     bool done = w.arrivals || ich_fail(err, "%s: no memory for a path", watch->out);
     done = done && ich_folder_make(w.arrivals, err) && check_folders(watch, err) &&
-           ich_worklist_merge(w.arrivals, watch->folder, watch->out, skipped,
-                              err); /* a killed one may have missed it */
+           ich_worklist_merge(w.arrivals, watch->out, skipped, err); /* a killed one may have missed it */
     while (done && *watch->stop == 0) {
         done = look_once(&w, err);
         if (done) sleep_for(watch->pause, watch->stop);
     }
-    done = done && ich_worklist_merge(w.arrivals, watch->folder, watch->out, skipped, err);
+    done = done && ich_worklist_merge(w.arrivals, watch->out, skipped, err);
     free_look(&w.last);
     free(w.arrivals);
     return done;

@@ -4,9 +4,9 @@
  * It is taken when size and time of all its files have stayed the same for a moment, so that a copy under way
  * is left to grow. Each is answered into out/arrivals/<its name>/, whose arrival.csv (`key,value`: files,
  * bytes, modified) says which state of it that was, and whose studies.csv is written last; after every
- * arrival out/studies.csv (most probable first), slices.csv, flagged.csv, skipped.csv and about.csv are put
- * together from all of them. So whatever is killed at whatever moment, the next start finds what is done,
- * does the rest, and has each study once. A file that is replaced by another is answered anew.
+ * arrival out/studies.csv (most probable first), slices.csv, flagged.csv, skipped.csv, about.csv and scans/
+ * are put together from all of them. So whatever is killed at whatever moment, the next start finds what is
+ * done, does the rest, and has each study once. A file that is replaced by another is answered anew.
  *
  * Calls: predict, data (csv, file, skipped). Called by: cli.
  */

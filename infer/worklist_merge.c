@@ -2,7 +2,9 @@
 
 #include "data/csv.h"
 #include "data/file.h"
+#include "data/labels.h"
 #include "data/skipped.h"
+#include "infer/scans.h"
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>
@@ -186,14 +188,12 @@ static void put_study(FILE *stream, const study *s, int table) {
 }
 
 static void put_about(FILE *stream, const ich_csv *about, const char *input) {
-    char *place = realpath(input, NULL);
     fputs("key,value\n", stream);
     for (size_t r = 0; r < about->n_rows && about->n_columns == 2; r++) {
         const char *key = ich_csv_cell(about, r, 0);
         ich_csv_put(stream, key, ',');
-        ich_csv_put(stream, strcmp(key, "input") ? ich_csv_cell(about, r, 1) : place ? place : input, '\n');
+        ich_csv_put(stream, strcmp(key, "input") ? ich_csv_cell(about, r, 1) : input, '\n');
     }
-    free(place);
 }
 
 static bool write_table(const merge *m, const char *out, int table, const char *input, ich_error *err) {
@@ -213,15 +213,20 @@ static bool write_table(const merge *m, const char *out, int table, const char *
     return ich_output_commit(&file, err);
 }
 
-/* out/heatmaps/<name> -> ../arrivals/<arrival>/heatmaps/<name>, if that is there. */
-static bool link_heatmap(const char *out, const part *from, const char *name, ich_error *err) {
-    char *target = NULL, *place = NULL, *source = NULL;
-    bool done = asprintf(&target, "../arrivals/%s/heatmaps/%s", from->name, name) >= 0;
-    done = asprintf(&place, "%s/heatmaps/%s", out, name) >= 0 && done;
+/* -- links --------------------------------------------------------------------------------------------- */
+
+static bool make_link(const char *target, const char *place, ich_error *err) {
+    return symlink(target, place) == 0 || errno == EEXIST ||
+           ich_fail(err, "%s: cannot be made (%s)", place, strerror(errno));
+}
+
+/* folder/<name> -> ../arrivals/<arrival>/heatmaps/<name>, if that is there. */
+static bool link_heatmap(const char *folder, const part *from, const char *name, ich_error *err) {
+    char *target = NULL, *source = NULL, *place = ich_path_join(folder, name);
+    bool done = asprintf(&target, "../arrivals/%s/heatmaps/%s", from->name, name) >= 0 && place;
     done = asprintf(&source, "%s/heatmaps/%s", from->folder, name) >= 0 && done;
-    if (!done) ich_fail(err, "%s: no memory for a path", out);
-    if (done && ich_path_exists(source) && symlink(target, place) != 0 && errno != EEXIST)
-        done = ich_fail(err, "%s: cannot be made (%s)", place, strerror(errno));
+    if (!done) ich_fail(err, "%s: no memory for a path", folder);
+    if (done && ich_path_exists(source)) done = ich_folder_make(folder, err) && make_link(target, place, err);
     free(target);
     free(place);
     free(source);
@@ -229,42 +234,98 @@ static bool link_heatmap(const char *out, const part *from, const char *name, ic
 }
 
 static bool link_heatmaps(const merge *m, const char *out, ich_error *err) {
-    bool made = false;
-    for (size_t i = 0; i < m->n_studies; i++) {
+    char *folder = ich_path_join(out, "heatmaps");
+    bool done = folder || ich_fail(err, "%s: no memory for a path", out);
+    for (size_t i = 0; done && i < m->n_studies; i++) {
         const study *s = &m->studies[i];
-        char *file = NULL, *from = ich_path_join(s->from->folder, "heatmaps"),
-             *to = ich_path_join(out, "heatmaps");
-        bool done = asprintf(&file, "%s.nii.gz", s->id) >= 0 && from && to;
-        if (!done) ich_fail(err, "%s: no memory for a path", out);
-        if (done && ich_path_exists(from)) {
-            done = (made || (made = ich_folder_make(to, err))) && link_heatmap(out, s->from, s->id, err) &&
-                   link_heatmap(out, s->from, file, err);
-        }
+        char *file = NULL;
+        done = asprintf(&file, "%s.nii.gz", s->id) >= 0 || ich_fail(err, "%s: no memory for a path", out);
+        done = done && link_heatmap(folder, s->from, s->id, err) && link_heatmap(folder, s->from, file, err);
         free(file);
-        free(from);
-        free(to);
-        if (!done) return false;
     }
-    return true;
+    free(folder);
+    return done;
 }
+
+/* Another name for a scan, and its row in a dataset's studies.csv. */
+static bool link_scan(const ich_scan *scan, const char *folder, FILE *table, ich_error *err) {
+    const size_t length = strlen(scan->path);
+    const char *ending = length > 3 && !strcmp(scan->path + length - 3, ".gz") ? ".nii.gz" : ".nii";
+    char *target = realpath(scan->path, NULL), *name = NULL, *place = NULL;
+    bool done = asprintf(&name, "volumes/%s%s", scan->study_id, ending) >= 0;
+    done = done && (place = ich_path_join(folder, name)) != NULL;
+    if (!done) ich_fail(err, "%s: no memory for a path", folder);
+    if (done && target) { /* it may be gone, and the answer stays */
+        done = make_link(target, place, err);
+        ich_csv_put(table, scan->study_id, ',');
+        ich_csv_put(table, scan->study_id, ',');
+        ich_csv_put(table, name, ',');
+        fputs(",,,,,\n", table);
+    }
+    free(target);
+    free(name);
+    free(place);
+    return done;
+}
+
+/* The scans that the listed studies of one arrival were read from. */
+static bool link_scans_of(const merge *m, const part *p, const char *folder, FILE *table, ich_error *err) {
+    const ich_csv *about = &p->table[ABOUT];
+    ich_scans scans = {0};
+    bool listed = false, done = true;
+    for (size_t r = 0; r < about->n_rows && about->n_columns == 2 && !listed; r++)
+        if (!strcmp(ich_csv_cell(about, r, 0), "input"))
+            listed = ich_scans_list(&scans, ich_csv_cell(about, r, 1), NULL);
+    for (size_t i = 0; listed && done && i < m->n_studies; i++)
+        for (size_t s = 0; m->studies[i].from == p && done && s < scans.count; s++)
+            if (!strcmp(scans.scans[s].study_id, m->studies[i].id))
+                done = link_scan(&scans.scans[s], folder, table, err);
+    ich_scans_free(&scans);
+    return done;
+}
+
+/* out/scans: a dataset without labels whose volumes are links to the arrivals', which report follows. */
+static bool link_scans(const merge *m, const char *scans, ich_error *err) {
+    ich_output file;
+    char *volumes = ich_path_join(scans, "volumes"), *table = ich_path_join(scans, "studies.csv");
+    bool done = (volumes && table) || ich_fail(err, "%s: no memory for a path", scans);
+    done = done && ich_folder_make(volumes, err) && ich_output_open(&file, table, err);
+    free(volumes);
+    free(table);
+    if (!done) return false;
+    fputs("study_id,patient_id,path", file.stream);
+    for (int l = 0; l < ICH_LABELS; l++) fprintf(file.stream, ",%s", ich_label_names[l]);
+    fputc('\n', file.stream);
+    for (size_t i = 0; done && i < m->n_parts; i++)
+        done = link_scans_of(m, &m->parts[i], scans, file.stream, err);
+    if (done) return ich_output_commit(&file, err);
+    ich_output_abandon(&file);
+    return false;
+}
+
+/* -- all of it ----------------------------------------------------------------------------------------- */
 
 /* studies.csv last: who sees a new study finds all that belongs to it. */
-static bool write_all(const merge *m, const char *input, const char *out, ich_error *err) {
-    return ich_skipped_write(&m->skipped, out, err) &&
-           ich_skipped_write_as(&m->flagged, out, "flagged.csv", err) &&
-           (m->n_studies == 0 ||
-            (link_heatmaps(m, out, err) && write_table(m, out, ABOUT, input, err) &&
-             write_table(m, out, SLICES, input, err) && write_table(m, out, STUDIES, input, err)));
+static bool write_answers(const merge *m, const char *out, ich_error *err) {
+    char *scans = ich_path_join(out, "scans");
+    bool done = scans ? link_scans(m, scans, err) : ich_fail(err, "%s: no memory for a path", out);
+    char *place = done ? realpath(scans, NULL) : NULL;
+    done = done && link_heatmaps(m, out, err) && write_table(m, out, ABOUT, place ? place : scans, err) &&
+           write_table(m, out, SLICES, NULL, err) && write_table(m, out, STUDIES, NULL, err);
+    free(scans);
+    free(place);
+    return done;
 }
 
-bool ich_worklist_merge(const char *arrivals, const char *input, const char *out, size_t *left_out,
-                        ich_error *err) {
+bool ich_worklist_merge(const char *arrivals, const char *out, size_t *left_out, ich_error *err) {
     merge m = {0};
     bool done = read_parts(&m, arrivals, err) && list_studies(&m, err) && drop_doubles(&m, err);
     for (size_t i = 0; done && i < m.n_parts; i++)
         done = gather_notes(&m.parts[i], SKIPPED, &m.skipped, err) &&
                gather_notes(&m.parts[i], FLAGGED, &m.flagged, err);
-    done = done && write_all(&m, input, out, err);
+    done = done && ich_skipped_write(&m.skipped, out, err) &&
+           ich_skipped_write_as(&m.flagged, out, "flagged.csv", err) &&
+           (m.n_studies == 0 || write_answers(&m, out, err));
     if (done && left_out) *left_out = m.skipped.n_rows;
     free_merge(&m);
     return done;

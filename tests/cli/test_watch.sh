@@ -33,7 +33,7 @@ test_arrivals_are_answered_and_sorted() {
     rows w/studies.csv 6 && once && header w/studies.csv "study_id,n_slices,$labels,seconds" || return
     tail -n +2 w/studies.csv | cut -d, -f3 | sort -gr -c || fail "not sorted: $(cat w/studies.csv)" || return
     [ "$(tail -n +2 w/slices.csv | cut -d, -f1 | uniq)" = "$(tail -n +2 w/studies.csv | cut -d, -f1)" ] || fail "slices.csv" || return
-    holds watched a1-0001 negative && holds w/about.csv "input,$(realpath in)" && there w/recipe.ini && no_rests &&
+    holds watched a1-0001 negative && holds w/about.csv "input,$(realpath w/scans)" && there w/recipe.ini && gone w/heatmaps && no_rests &&
         run 0 predict r d --out p --quiet && # the same answers as without a watch
         [ "$(cut -d, -f1-8 p/studies.csv | sort)" = "$(cut -d, -f1-8 w/studies.csv | sort)" ] || fail "other answers" || return
     run 0 evaluate w d --out e && silent
@@ -69,7 +69,16 @@ test_a_copy_under_way_is_left_to_grow() {
 
 test_heatmaps_are_found_in_one_place() {
     phantoms d && pretrained r && mkdir in && cp d/volumes/a1-0004.nii.gz in && start --quiet --heatmaps && answered 1 && stop 0 &&
-        there w/heatmaps/a1-0004.nii.gz w/heatmaps/a1-0004/000.png && run 0 report w && there w/report/index.html
+        there w/heatmaps/a1-0004.nii.gz w/heatmaps/a1-0004/000.png
+}
+
+test_the_page_shows_the_scans_that_arrived() {
+    phantoms d && pretrained r && mkdir in && cp d/volumes/a1-0003.nii.gz in && cp -r d in/whole && start --quiet && answered 6 && stop 3 &&
+        rows w/scans/studies.csv 6 && same w/scans/volumes/a1-0003.nii.gz d/volumes/a1-0003.nii.gz &&
+        run 0 report w && run 0 predict r d --out p --quiet && run 0 report p || return
+    local ours theirs # pictures make the page
+    ours=$(stat -c %s w/report/index.html) && theirs=$(stat -c %s p/report/index.html)
+    [ $((ours * 10)) -gt $((theirs * 9)) ] || fail "the page has $ours bytes, not $theirs: without pictures?"
 }
 
 test_wrong_folders_are_refused() {
