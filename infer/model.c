@@ -107,6 +107,16 @@ const char *ich_model_meta(const ich_model *model, const char *key) {
     return i < 0 ? NULL : model->meta_values[i];
 }
 
+/* Keys stay sorted: a file's bytes must not depend on what was set first, which differs in a resumed run. */
+static int make_room_for_meta(ich_model *model, const char *key) {
+    int i = model->n_meta++;
+    for (; i > 0 && strcmp(model->meta_keys[i - 1], key) > 0; i--) {
+        model->meta_keys[i] = model->meta_keys[i - 1];
+        model->meta_values[i] = model->meta_values[i - 1];
+    }
+    return i;
+}
+
 bool ich_model_set_meta(ich_model *model, const char *key, const char *value, ich_error *err) {
     if (is_reserved(key)) return ich_fail(err, "metadata '%s' is written by the model itself", key);
     int i = find_meta(model, key);
@@ -120,7 +130,7 @@ bool ich_model_set_meta(ich_model *model, const char *key, const char *value, ic
         return ich_fail(err, "no memory for metadata '%s'", key);
     }
     if (i < 0) {
-        i = model->n_meta++;
+        i = make_room_for_meta(model, key);
         model->meta_keys[i] = name;
     } else {
         free(model->meta_values[i]);

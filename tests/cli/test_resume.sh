@@ -37,8 +37,8 @@ test_sigint_and_sigterm_end_cleanly_with_a_checkpoint() {
 
 test_finetuning_is_resumed() {
     local options="--size 32 --epochs 3 --studies 1 --checkpoint-minutes 0.00001 --quiet"
-    phantoms d && run 0 finetune d --out whole $options && stop INT 130 finetune d --out r $options &&
-        run 0 finetune --resume r --quiet && same_run whole r
+    phantoms d && pretrained p && run 0 finetune d --out whole --init p $options &&
+        stop INT 130 finetune d --out r --init p $options && run 0 finetune --resume r --quiet && same_run whole r
 }
 
 test_the_first_command_with_resume_goes_on_too() {
