@@ -14,11 +14,11 @@
 /* -- predict ------------------------------------------------------------------------------------------- */
 
 typedef struct predict_options {
-    const char *out;
+    const char *out, *method, *layer, *label;
     bool heatmaps, keep_ids;
 } predict_options;
 
-static const predict_options predict_defaults = {0};
+static const predict_options predict_defaults = {.method = "scales", .label = "any"};
 
 static const ich_arg predict_args[] = {
     {.name = "out",
@@ -30,6 +30,25 @@ static const ich_arg predict_args[] = {
      .kind = ICH_ARG_FLAG,
      .offset = offsetof(predict_options, heatmaps),
      .help = "also where in the slices each answer comes from: heatmaps/, as pictures and as NIfTI",
+     .kept = true},
+    {.name = "heatmap-method",
+     .value = "TEXT",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(predict_options, method),
+     .help = "how heatmaps are made: scales (the study's evidence at all resolutions of the CNN, inside the "
+             "skull), gradcam, gradcam++, layercam, or integrated (gradients; slow) [scales]",
+     .kept = true},
+    {.name = "heatmap-layer",
+     .value = "NAME",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(predict_options, layer),
+     .help = "layer of the CNN that they look at, such as layer3 [all resolutions, or the last layer]",
+     .kept = true},
+    {.name = "heatmap-label",
+     .value = "NAME",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(predict_options, label),
+     .help = "whose evidence they show: any, or a type of hemorrhage [any]",
      .kept = true},
     {.name = "keep-ids",
      .kind = ICH_ARG_FLAG,
@@ -71,8 +90,19 @@ static int conclude_predict(ich_command *command, size_t skipped) {
     return skipped ? ich_command_partly(command, o->out) : ICH_DONE;
 }
 
+/* Index of `name` in a list of names, -1 if it is not there. */
+static int find_name(const char *name, const char *(*next)(int i)) {
+    for (int i = 0; next(i); i++)
+        if (!strcmp(name, next(i))) return i;
+    return -1;
+}
+
+static const char *label_name(int i) { return i < ICH_LABELS ? ich_label_names[i] : NULL; }
+
 static int predict_with(ich_command *command, ich_model *model) {
     const predict_options *o = command->values;
+    const ich_explain_options explain = {
+        .method = o->method, .layer = o->layer, .label = find_name(o->label, label_name)};
     const volatile int *stop = ich_stop_flag();
     ich_skipped skipped = {0};
     ich_error err = {0};
@@ -80,7 +110,7 @@ static int predict_with(ich_command *command, ich_model *model) {
         return ich_complain(command, ICH_FAILED, "%s", err.text);
     const bool done = ich_predict(model, command->words[1], o->out,
                                   &(ich_predict_options){
-                                      .heatmaps = o->heatmaps, .label = ICH_ANY, .keep_ids = o->keep_ids},
+                                      .heatmaps = o->heatmaps, .explain = explain, .keep_ids = o->keep_ids},
                                   &command->ui.progress, stop, &skipped, &err) &&
                       ich_command_record(command, &model->recipe, o->out, &err);
     const size_t n = skipped.n_rows;
@@ -94,6 +124,16 @@ static int predict(ich_command *command) {
     ich_model model;
     ich_error err = {0};
     if (!o->out) return ich_misuse(command, "--out DIR is missing");
+    if (find_name(o->method, ich_explain_name) < 0)
+        return ich_misuse(command,
+                          "--heatmap-method '%s': there are scales, gradcam, gradcam++, layercam "
+                          "and integrated",
+                          o->method);
+    if (find_name(o->label, label_name) < 0)
+        return ich_misuse(command,
+                          "--heatmap-label '%s': there are any, epidural, intraparenchymal, "
+                          "intraventricular, subarachnoid and subdural",
+                          o->label);
     if (!ich_model_load(&model, command->words[0], &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
     const int status = predict_with(command, &model);

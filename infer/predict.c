@@ -143,7 +143,13 @@ static bool write_about(const char *folder, const char *input, const ich_model *
         fputs("key,value\n", out.stream);
         put_about(out.stream, "program", "Ichor " ICHOR_VERSION);
         put_about(out.stream, "input", place != NULL ? place : input);
-        put_about(out.stream, "heatmaps", options->heatmaps ? ich_label_names[options->label] : "none");
+        put_about(out.stream, "heatmaps",
+                  options->heatmaps ? ich_label_names[options->explain.label] : "none");
+        if (options->heatmaps) {
+            const char *method = options->explain.method, *layer = options->explain.layer;
+            put_about(out.stream, "heatmap method", method != NULL ? method : ich_explain_name(0));
+            put_about(out.stream, "heatmap layer", layer != NULL ? layer : "");
+        }
         put_about(out.stream, "arch", model->recipe.arch);
         put_about(out.stream, "study head", model->classifier >= 0 ? "attention" : "most positive slice");
         for (int i = 0; i < model->n_meta; i++)
@@ -169,9 +175,9 @@ static bool answer_study(job *j, const ich_scan *scan, const reading *r, ich_err
     if (!r->done) return ich_fail(why, "%s", r->why.text);
     ich_answer answer;
     if (!ich_reader_answer(&j->reader, &r->volume, &answer, why)) return false;
-    const bool done =
-        j->heatmaps == NULL || ich_heatmap_write(&j->reader.preprocess, &r->volume, &j->reader.grid,
-                                                 answer.heat, j->heatmaps, scan->study_id, why);
+    const bool done = j->heatmaps == NULL ||
+                      ich_heatmap_write(&j->reader.cnn.preprocess, &r->volume, &j->reader.explainer.grid[0],
+                                        answer.heat, j->heatmaps, scan->study_id, why);
     if (done) {
         put_slices(j->out.slices.stream, scan, &r->volume, &answer);
         put_study(j->out.studies.stream, scan, &answer, ich_seconds() - r->opened);
@@ -244,7 +250,7 @@ static bool open_job(job *j, const ich_model *model, const char *folder, const i
         j->heatmaps = ich_path_join(folder, "heatmaps");
         if (j->heatmaps == NULL) return ich_fail(err, "%s: no memory for a path", folder);
     }
-    return ich_reader_open(&j->reader, model, options->heatmaps ? options->label : -1, err);
+    return ich_reader_open(&j->reader, model, options->heatmaps ? &options->explain : NULL, err);
 }
 
 static bool run_job(job *j, const char *input, const char *folder, const ich_predict_options *options,

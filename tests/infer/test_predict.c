@@ -53,7 +53,7 @@ static void make_dataset(const char *folder) {
 
 static bool predict(const ich_model *model, const char *input, const char *out, bool heatmaps,
                     ich_skipped *skipped, ich_error *err) {
-    const ich_predict_options options = {.heatmaps = heatmaps, .label = ICH_ANY};
+    const ich_predict_options options = {.heatmaps = heatmaps};
     return ich_predict(model, input, out, &options, NULL, NULL, skipped, err);
 }
 
@@ -329,7 +329,7 @@ static void predictions_never_overwrite_the_dataset(void **state) {
 
 static void a_stopped_run_leaves_earlier_tables_as_they_were(void **state) {
     (void)state;
-    const ich_predict_options options = {.heatmaps = false, .label = ICH_ANY};
+    const ich_predict_options options = {.heatmaps = false};
     const volatile int stop = 1;
     ich_skipped skipped = {0};
     ich_error err = {0};
