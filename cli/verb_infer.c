@@ -232,7 +232,9 @@ const ich_verb ich_verb_evaluate = {
     .summary = "judge predictions by the truth: AUC, PPV, sensitivity and others with intervals",
     .more = "PREDICTIONS and TRUTH are folders with studies.csv and perhaps slices.csv: a folder that "
             "predict wrote, "
-            "a dataset. Writes DIR/metrics.csv, and roc and calibration as .csv and .svg.",
+            "a dataset. Writes DIR/metrics.csv, and roc and calibration as .csv and .svg. Where the truth "
+            "has masks, "
+            "heatmaps and attention are judged as well.",
     .min_words = 2,
     .max_words = 2,
     .args = evaluate_args,

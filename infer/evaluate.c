@@ -2,6 +2,7 @@
 
 #include "data/csv.h"
 #include "data/file.h"
+#include "localisation.h"
 #include "plot.h"
 
 #include <math.h>
@@ -233,11 +234,12 @@ static void put_rsna_loss(FILE *stream, ich_level level, const joined *j) {
     put_figure(stream, level, "all", "rsna_weighted_log_loss", loss, n, positives);
 }
 
-static bool write_metrics(const char *folder, const joined j[ICH_LEVELS], const cut *at, ich_error *err) {
+static bool write_metrics(const ich_evaluate_options *o, const joined j[ICH_LEVELS], const cut *at,
+                          ich_error *err) {
     ich_output out;
-    char *path = ich_path_join(folder, "metrics.csv");
+    char *path = ich_path_join(o->out, "metrics.csv");
     const bool opened = path && ich_output_open(&out, path, err);
-    if (!path) ich_fail(err, "%s: no memory for a path", folder);
+    if (!path) ich_fail(err, "%s: no memory for a path", o->out);
     free(path);
     if (!opened) return false;
     fputs("level,label,metric,value,ci_low,ci_high,method,n,n_positive\n", out.stream);
@@ -245,6 +247,10 @@ static bool write_metrics(const char *folder, const joined j[ICH_LEVELS], const 
         if (!j[level].rows) continue;
         for (int l = 0; l < ICH_LABELS; l++) put_label(out.stream, level, &j[level], l, at);
         put_rsna_loss(out.stream, level, &j[level]);
+    }
+    if (!ich_localisation_write(o->predictions, o->truth, at->threshold, out.stream, err)) {
+        ich_output_abandon(&out);
+        return false;
     }
     return ich_output_commit(&out, err);
 }
@@ -418,9 +424,8 @@ static bool write_skipped(const ich_evaluate_options *o, const ich_skipped *skip
 
 static bool write_all(const ich_evaluate_options *o, const joined j[ICH_LEVELS], const cut *at,
                       const ich_skipped *skipped, ich_error *err) {
-    return ich_folder_make(o->out, err) && write_metrics(o->out, j, at, err) &&
-           write_roc(o->out, j, at, err) && write_calibration(o->out, j, err) &&
-           write_skipped(o, skipped, err);
+    return ich_folder_make(o->out, err) && write_metrics(o, j, at, err) && write_roc(o->out, j, at, err) &&
+           write_calibration(o->out, j, err) && write_skipped(o, skipped, err);
 }
 
 bool ich_evaluate(const ich_evaluate_options *o, ich_evaluation *result, ich_skipped *skipped,
