@@ -7,8 +7,9 @@
 #include <string.h>
 
 enum {
-    ROWS = 8,  /* slices in the trace at a time, and slices of most attention that speak for the study */
-    STEPS = 16 /* of the integral */
+    ROWS = 4,     /* slices in the trace at a time, since backward keeps all that they pass */
+    SPEAKERS = 8, /* slices of most attention, that speak for the study */
+    STEPS = 16    /* of the integral */
 };
 
 struct ich_explain_method {
@@ -51,8 +52,8 @@ static bool trace_slices(ich_explainer *e, const ich_explain_study *s, const flo
 /* -- the study as one volume --------------------------------------------------------------------------- */
 
 /* The slices of most attention; returns how many. */
-static int choose_slices(const ich_explainer *e, const ich_explain_study *s, int *slices) {
-    const int count = s->volume->slices, n = count < e->rows ? count : e->rows;
+static int choose_speakers(const ich_explain_study *s, int *slices) {
+    const int count = s->volume->slices, n = count < SPEAKERS ? count : SPEAKERS;
     for (int i = 0; i < n; i++) {
         int best = -1;
         for (int t = 0; t < count; t++) {
@@ -65,17 +66,35 @@ static int choose_slices(const ich_explainer *e, const ich_explain_study *s, int
     return n;
 }
 
-static void find_weights(ich_explainer *e, int rows) {
+/* Adds what the slices in the trace say. */
+static void add_weights(ich_explainer *e, int rows) {
     for (int tap = 0; tap < e->taps.n; tap++) {
-        const int channels = channels_of(e, tap);
-        const size_t count = cells_of(e, tap) * (size_t)channels;
-        float *weights = e->weights[tap];
-        memset(weights, 0, (size_t)channels * sizeof *weights);
+        const size_t count = cells_of(e, tap) * (size_t)channels_of(e, tap);
         for (int r = 0; r < rows; r++)
-            ich_cam_add_mean((int)cells_of(e, tap), channels,
-                             ich_trace_gradient(&e->trace, tap) + (size_t)r * count, weights);
-        for (int c = 0; c < channels; c++) weights[c] = fmaxf(weights[c], 0);
+            ich_cam_add_mean((int)cells_of(e, tap), channels_of(e, tap),
+                             ich_trace_gradient(&e->trace, tap) + (size_t)r * count, e->weights[tap]);
     }
+}
+
+static int rows_from(int first, int slices, int most) {
+    return slices - first < most ? slices - first : most;
+}
+
+static bool find_weights(ich_explainer *e, const ich_explain_study *s, ich_error *err) {
+    int slices[SPEAKERS];
+    const int n = choose_speakers(s, slices);
+    const float *d_features = ich_head_gradient(s->head, e->label);
+    for (int tap = 0; tap < e->taps.n; tap++)
+        memset(e->weights[tap], 0, (size_t)channels_of(e, tap) * sizeof *e->weights[tap]);
+    for (int first = 0; first < n; first += e->rows) {
+        const int rows = rows_from(first, n, e->rows);
+        if (!trace_slices(e, s, d_features, slices + first, rows, err)) return false;
+        add_weights(e, rows);
+    }
+    for (int tap = 0; tap < e->taps.n; tap++) {
+        for (int c = 0; c < channels_of(e, tap); c++) e->weights[tap][c] = fmaxf(e->weights[tap][c], 0);
+    }
+    return true;
 }
 
 /* heat *= map / its largest; a map that says nothing leaves the others alone. */
@@ -119,15 +138,9 @@ static bool fuse_chunk(ich_explainer *e, const ich_explain_study *s, int first, 
     return failed == 0 || ich_fail(err, "no memory for the heatmap of a slice");
 }
 
-static int rows_from(int first, int slices, int most) {
-    return slices - first < most ? slices - first : most;
-}
-
 static bool run_scales(ich_explainer *e, const ich_explain_study *s, float *heat, ich_error *err) {
-    int slices[ROWS];
-    const int count = s->volume->slices, n = choose_slices(e, s, slices);
-    if (!trace_slices(e, s, ich_head_gradient(s->head, e->label), slices, n, err)) return false;
-    find_weights(e, n);
+    const int count = s->volume->slices;
+    if (!find_weights(e, s, err)) return false;
     for (int first = 0; first < count; first += s->cnn->chunk) {
         const int rows = rows_from(first, count, s->cnn->chunk);
         if (!fuse_chunk(e, s, first, rows, heat + (size_t)first * cells_of(e, 0), err)) return false;

@@ -10,7 +10,7 @@ bool ich_reader_open(ich_reader *reader, const ich_model *model, const ich_expla
                      ich_error *err) {
     *reader = (ich_reader){.model = model, .explains = heatmaps != NULL};
     if ((heatmaps == NULL || ich_explain_open(&reader->explainer, model, heatmaps, err)) &&
-        ich_cnn_open(&reader->cnn, model, &reader->explainer.taps, err) &&
+        ich_cnn_open(&reader->cnn, model, heatmaps != NULL ? &reader->explainer.taps : NULL, err) &&
         ich_head_open(&reader->head, model, reader->explains, err))
         return true;
     ich_reader_close(reader);
