@@ -145,11 +145,9 @@ static bool write_about(const char *folder, const char *input, const ich_model *
         put_about(out.stream, "input", place != NULL ? place : input);
         put_about(out.stream, "heatmaps",
                   options->heatmaps ? ich_label_names[options->explain.label] : "none");
-        if (options->heatmaps) {
-            const char *method = options->explain.method, *layer = options->explain.layer;
-            put_about(out.stream, "heatmap method", method != NULL ? method : ich_explain_name(0));
-            put_about(out.stream, "heatmap layer", layer != NULL ? layer : "");
-        }
+        const char *method = options->explain.method, *layer = options->explain.layer;
+        put_about(out.stream, "heatmap method", method != NULL ? method : ich_explain_name(0));
+        put_about(out.stream, "heatmap layer", layer != NULL ? layer : "");
         put_about(out.stream, "arch", model->recipe.arch);
         put_about(out.stream, "study head", model->classifier >= 0 ? "attention" : "most positive slice");
         for (int i = 0; i < model->n_meta; i++)

@@ -150,6 +150,8 @@ static void about_says_which_scans_and_which_model(void **state) {
         const char *const rows[][2] = {{"program", "Ichor " ICHOR_VERSION},
                                        {"input", place},
                                        {"heatmaps", heatmaps ? "any" : "none"},
+                                       {"heatmap method", "scales"},
+                                       {"heatmap layer", ""},
                                        {"arch", "resnet18"},
                                        {"study head", "attention"},
                                        {"seed", "1, quoted"}};
