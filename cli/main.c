@@ -10,8 +10,9 @@
 
 static const ich_verb *const verbs[] = {
     &ich_verb_synth,    &ich_verb_import,   &ich_verb_label_reports, &ich_verb_split,
-    &ich_verb_pretrain, &ich_verb_finetune, &ich_verb_predict,       &ich_verb_evaluate,
-    &ich_verb_report,   &ich_verb_inspect,  &ich_verb_bench,
+    &ich_verb_preview,  &ich_verb_pretrain, &ich_verb_finetune,      &ich_verb_predict,
+    &ich_verb_evaluate, &ich_verb_compare,  &ich_verb_calibrate,     &ich_verb_report,
+    &ich_verb_inspect,  &ich_verb_export,   &ich_verb_bench,         &ich_verb_audit,
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 

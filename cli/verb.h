@@ -110,7 +110,8 @@ int ich_command_partly(ich_command *command, const char *folder);
 int ich_command_printed(ich_command *command, int status);
 
 extern const ich_verb ich_verb_synth, ich_verb_import, ich_verb_label_reports, ich_verb_split,
-    ich_verb_pretrain, ich_verb_finetune, ich_verb_predict, ich_verb_evaluate, ich_verb_report,
-    ich_verb_inspect, ich_verb_bench;
+    ich_verb_preview, ich_verb_pretrain, ich_verb_finetune, ich_verb_predict, ich_verb_evaluate,
+    ich_verb_report, ich_verb_inspect, ich_verb_bench, ich_verb_audit, ich_verb_export, ich_verb_compare,
+    ich_verb_calibrate;
 
 #endif

@@ -1,11 +1,15 @@
-/* verb_infer.c: predict, evaluate, report and inspect: what is done with a model. */
+/* verb_infer.c: predict, report, inspect and export: what is done with a model. */
 #include "verb.h"
 
-#include "infer/evaluate.h"
+#include "data/labels.h"
+#include "infer/export.h"
 #include "infer/inspect.h"
 #include "infer/predict.h"
+#include "infer/provenance.h"
 #include "infer/report.h"
+#include "infer/watch.h"
 #include "stop.h"
+#include "tensor/team.h"
 #include "worklist.h"
 #include <math.h>
 #include <string.h>
@@ -14,8 +18,8 @@
 /* -- predict ------------------------------------------------------------------------------------------- */
 
 typedef struct predict_options {
-    const char *out, *method, *layer, *label;
-    bool heatmaps, keep_ids;
+    const char *out, *watch, *method, *layer, *label;
+    bool heatmaps, keep_ids, json;
 } predict_options;
 
 static const predict_options predict_defaults = {.method = "scales", .label = "any"};
@@ -55,6 +59,15 @@ static const ich_arg predict_args[] = {
      .offset = offsetof(predict_options, keep_ids),
      .help = "name studies of a folder of DICOM by StudyInstanceUID, not by its hash",
      .kept = true},
+    {.name = "watch",
+     .value = "FOLDER",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(predict_options, watch),
+     .help = "instead of INPUT: answer whatever study arrives in FOLDER, each once, until stopped"},
+    {.name = "json",
+     .kind = ICH_ARG_FLAG,
+     .offset = offsetof(predict_options, json),
+     .help = "print the worklist as JSON, and nothing else; with --watch a line for each study"},
     {0}};
 
 /* The model's own recipe, with what predict and this machine may choose. Fails if --config asks for another
@@ -80,14 +93,21 @@ static bool merge_recipe(const ich_command *command, ich_recipe *recipe, ich_err
     return true;
 }
 
-static int conclude_predict(ich_command *command, size_t skipped) {
+/* A table on a terminal, JSON where it is asked for; then what it took. */
+static int conclude_predict(ich_command *command, size_t skipped, size_t flagged, double seconds) {
     const predict_options *o = command->values;
     ich_error err = {0};
-    if (!command->quiet && isatty(STDOUT_FILENO) && !ich_worklist_print(o->out, stdout, &err))
+    const bool table = !command->quiet && isatty(STDOUT_FILENO);
+    if ((o->json || table) &&
+        !ich_worklist_print(o->out, o->json ? ICH_WORKLIST_JSON : ICH_WORKLIST_TABLE, stdout, &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
-    ich_progress_line(&command->ui.progress, "%s: studies.csv, slices.csv%s", o->out,
-                      o->heatmaps ? ", heatmaps/" : "");
-    return skipped ? ich_command_partly(command, o->out) : ICH_DONE;
+    if (flagged > 0)
+        ich_progress_line(&command->ui.progress, "%s/flagged.csv: %zu unlike the training studies", o->out,
+                          flagged);
+    ich_progress_line(&command->ui.progress, "%s: studies.csv, slices.csv%s in %.2f s", o->out,
+                      o->heatmaps ? ", heatmaps/" : "", seconds);
+    const int status = ich_command_printed(command, ICH_DONE);
+    return status == ICH_DONE && skipped ? ich_command_partly(command, o->out) : status;
 }
 
 /* Index of `name` in a list of names, -1 if it is not there. */
@@ -99,30 +119,71 @@ static int find_name(const char *name, const char *(*next)(int i)) {
 
 static const char *label_name(int i) { return i < ICH_LABELS ? ich_label_names[i] : NULL; }
 
-static int predict_with(ich_command *command, ich_model *model) {
-    const predict_options *o = command->values;
-    const ich_explain_options explain = {
+static ich_explain_options explain_options(const predict_options *o) {
+    return (ich_explain_options){
         .method = o->method, .layer = o->layer, .label = find_name(o->label, label_name)};
+}
+
+static int predict_with(ich_command *command, ich_model *model, double began) {
+    const predict_options *o = command->values;
     const volatile int *stop = ich_stop_flag();
-    ich_skipped skipped = {0};
+    ich_skipped skipped = {0}, flagged = {0};
     ich_error err = {0};
     if (!merge_recipe(command, &model->recipe, &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
-    const bool done = ich_predict(model, command->words[1], o->out,
-                                  &(ich_predict_options){
-                                      .heatmaps = o->heatmaps, .explain = explain, .keep_ids = o->keep_ids},
-                                  &command->ui.progress, stop, &skipped, &err) &&
+    const ich_predict_options options = {
+        .heatmaps = o->heatmaps, .explain = explain_options(o), .keep_ids = o->keep_ids, .flagged = &flagged};
+    const bool done = ich_predict(model, command->words[1], o->out, &options, &command->ui.progress, stop,
+                                  &skipped, &err) &&
                       ich_command_record(command, &model->recipe, o->out, &err);
-    const size_t n = skipped.n_rows;
+    const size_t n_skipped = skipped.n_rows, n_flagged = flagged.n_rows;
     ich_skipped_free(&skipped);
-    if (done) return conclude_predict(command, n);
+    ich_skipped_free(&flagged);
+    if (done) return conclude_predict(command, n_skipped, n_flagged, ich_seconds() - began);
     return ich_complain(command, *stop ? ICH_SIGNALLED + *stop : ICH_FAILED, "%s", err.text);
+}
+
+/* -- predict --watch ----------------------------------------------------------------------------------- */
+
+static const double watch_pause = 1; /* seconds */
+
+/* Errors are the next look's to tell: the study itself is answered and written. */
+static void show_arrival(void *self, const char *predictions) {
+    const ich_command *command = self;
+    const predict_options *o = command->values;
+    if (command->quiet && !o->json) return;
+    ich_worklist_print(predictions, o->json ? ICH_WORKLIST_LINES : ICH_WORKLIST_ROWS, stdout, NULL);
+    fflush(stdout);
+}
+
+static int watch_with(ich_command *command, ich_model *model) {
+    const predict_options *o = command->values;
+    size_t skipped;
+    ich_error err = {0};
+    if (!merge_recipe(command, &model->recipe, &err))
+        return ich_complain(command, ICH_FAILED, "%s", err.text);
+    const ich_watch watch = {
+        .folder = o->watch,
+        .out = o->out,
+        .predict = {.heatmaps = o->heatmaps, .explain = explain_options(o), .keep_ids = o->keep_ids},
+        .pause = watch_pause,
+        .stop = ich_stop_flag(),
+        .arrived = show_arrival,
+        .self = command};
+    ich_progress_line(&command->ui.progress, "%s: watched; stop with Ctrl-C", o->watch);
+    if (!ich_watch_run(&watch, model, &skipped, &err) ||
+        !ich_command_record(command, &model->recipe, o->out, &err))
+        return ich_complain(command, ICH_FAILED, "%s", err.text);
+    return skipped ? ich_command_partly(command, o->out) : ICH_DONE; /* it is stopped when it is done */
 }
 
 static int predict(ich_command *command) {
     const predict_options *o = command->values;
     ich_model model;
     ich_error err = {0};
+    if (o->watch && command->n_words > 1) return ich_misuse(command, "INPUT and --watch exclude each other");
+    if (!o->watch && command->n_words < 2)
+        return ich_misuse(command, "something is missing; its form is 'ichor predict MODEL INPUT --out DIR'");
     if (!o->out) return ich_misuse(command, "--out DIR is missing");
     if (find_name(o->method, ich_explain_name) < 0)
         return ich_misuse(command,
@@ -134,9 +195,11 @@ static int predict(ich_command *command) {
                           "--heatmap-label '%s': there are any, epidural, intraparenchymal, "
                           "intraventricular, subarachnoid and subdural",
                           o->label);
+    const double began = ich_seconds();
+    if (o->json) command->ui.progress = (ich_progress){0};
     if (!ich_model_load(&model, command->words[0], &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
-    const int status = predict_with(command, &model);
+    const int status = o->watch ? watch_with(command, &model) : predict_with(command, &model, began);
     ich_model_free(&model);
     return status;
 }
@@ -148,99 +211,17 @@ const ich_verb ich_verb_predict = {
     .summary = "answer for each study: how likely is blood, of which type, on which slices",
     .more =
         "MODEL is a model file or a RUN folder; INPUT a dataset, one .nii, .nii.gz, .hdr or .img file, "
-        "or a folder of DICOM, which is made a dataset in DIR/scans first. "
+        "or a folder of DICOM or one DICOM file, which is made a dataset in DIR/scans first. "
         "Writes DIR/studies.csv and DIR/slices.csv; what could not be read is named in DIR/skipped.csv, and "
         "the "
         "exit status is then 3.",
-    .min_words = 2,
+    .min_words = 1,
     .max_words = 2,
     .args = predict_args,
     .defaults = &predict_defaults,
     .size = sizeof predict_defaults,
     .settings = ICH_FOR_PREDICT,
     .run = predict,
-};
-
-/* -- evaluate ------------------------------------------------------------------------------------------ */
-
-typedef struct evaluate_options {
-    const char *out;
-    double threshold, target_ppv, target_sensitivity;
-} evaluate_options;
-
-static const evaluate_options evaluate_defaults = {
-    .threshold = 0.5, .target_ppv = NAN, .target_sensitivity = NAN};
-
-static const ich_arg evaluate_args[] = {
-    {.name = "out",
-     .value = "DIR",
-     .kind = ICH_ARG_TEXT,
-     .offset = offsetof(evaluate_options, out),
-     .help = "folder that the figures are written to"},
-    {.name = "threshold",
-     .value = "T",
-     .kind = ICH_ARG_REAL,
-     .offset = offsetof(evaluate_options, threshold),
-     .hi = 1,
-     .help = "probability from which a study or slice is called positive [0.5]",
-     .kept = true,
-     .rivals = 1},
-    {.name = "target-ppv",
-     .value = "P",
-     .kind = ICH_ARG_REAL,
-     .offset = offsetof(evaluate_options, target_ppv),
-     .hi = 1,
-     .help = "instead: the threshold at which the studies' positive predictive value reaches P",
-     .kept = true,
-     .rivals = 1},
-    {.name = "target-sensitivity",
-     .value = "P",
-     .kind = ICH_ARG_REAL,
-     .offset = offsetof(evaluate_options, target_sensitivity),
-     .hi = 1,
-     .help = "instead: the threshold at which the studies' sensitivity reaches P",
-     .kept = true,
-     .rivals = 1},
-    {0}};
-
-static int evaluate(ich_command *command) {
-    const evaluate_options *o = command->values;
-    if (!o->out) return ich_misuse(command, "--out DIR is missing");
-    const ich_evaluate_options options = {.predictions = command->words[0],
-                                          .truth = command->words[1],
-                                          .out = o->out,
-                                          .threshold = o->threshold,
-                                          .target_ppv = o->target_ppv,
-                                          .target_sensitivity = o->target_sensitivity};
-    ich_evaluation result;
-    ich_skipped skipped = {0};
-    ich_error err = {0};
-    const bool done =
-        ich_evaluate(&options, &result, &skipped, &err) && ich_command_record(command, NULL, o->out, &err);
-    const size_t n = skipped.n_rows;
-    ich_skipped_free(&skipped);
-    if (!done) return ich_complain(command, ICH_FAILED, "%s", err.text);
-    if (!command->quiet) ich_evaluation_print(&result, stdout);
-    const int status = ich_command_printed(command, ICH_DONE);
-    return status == ICH_DONE && n > 0 ? ich_command_partly(command, o->out) : status;
-}
-
-const ich_verb ich_verb_evaluate = {
-    .name = "evaluate",
-    .group = "Answers",
-    .form = "PREDICTIONS TRUTH --out DIR",
-    .summary = "judge predictions by the truth: AUC, PPV, sensitivity and others with intervals",
-    .more = "PREDICTIONS and TRUTH are folders with studies.csv and perhaps slices.csv: a folder that "
-            "predict wrote, "
-            "a dataset. Writes DIR/metrics.csv, and roc and calibration as .csv and .svg. Where the truth "
-            "has masks, "
-            "heatmaps and attention are judged as well.",
-    .min_words = 2,
-    .max_words = 2,
-    .args = evaluate_args,
-    .defaults = &evaluate_defaults,
-    .size = sizeof evaluate_defaults,
-    .run = evaluate,
 };
 
 /* -- report -------------------------------------------------------------------------------------------- */
@@ -277,7 +258,7 @@ static const ich_arg report_args[] = {
      .kind = ICH_ARG_REAL,
      .offset = offsetof(report_options, threshold),
      .hi = 1,
-     .help = "probability from which a study is called positive [the evaluation's, or else 0.5]",
+     .help = "probability from which a study is called positive [the evaluation's, the model's, or else 0.5]",
      .kept = true},
     {0}};
 
@@ -321,7 +302,7 @@ const ich_verb ich_verb_report = {
 /* -- inspect ------------------------------------------------------------------------------------------- */
 
 typedef struct inspect_options {
-    bool csv;
+    bool csv, provenance, card;
 } inspect_options;
 
 static const inspect_options inspect_defaults = {0};
@@ -330,15 +311,28 @@ static const ich_arg inspect_args[] = {{.name = "csv",
                                         .kind = ICH_ARG_FLAG,
                                         .offset = offsetof(inspect_options, csv),
                                         .help = "the table alone, as CSV"},
+                                       {.name = "provenance",
+                                        .kind = ICH_ARG_FLAG,
+                                        .offset = offsetof(inspect_options, provenance),
+                                        .help = "instead: how the model came about, back to random numbers: "
+                                                "data, seed, recipe, program of each step"},
+                                       {.name = "card",
+                                        .kind = ICH_ARG_FLAG,
+                                        .offset = offsetof(inspect_options, card),
+                                        .help = "instead: a model card in Markdown"},
                                        {0}};
 
 static int inspect(ich_command *command) {
     const inspect_options *o = command->values;
     ich_model model;
     ich_error err = {0};
+    if (o->csv + o->provenance + o->card > 1)
+        return ich_misuse(command, "--csv, --provenance and --card exclude each other");
     if (!ich_model_load(&model, command->words[0], &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
-    const bool done = ich_inspect_model(&model, o->csv, stdout, &err);
+    const bool done = o->provenance ? ich_provenance_print(&model, stdout, &err)
+                      : o->card     ? ich_provenance_card(&model, stdout, &err)
+                                    : ich_inspect_model(&model, o->csv, stdout, &err);
     ich_model_free(&model);
     return done ? ICH_DONE : ich_complain(command, ICH_FAILED, "%s", err.text);
 }
@@ -355,4 +349,37 @@ const ich_verb ich_verb_inspect = {
     .defaults = &inspect_defaults,
     .size = sizeof inspect_defaults,
     .run = inspect,
+};
+
+/* -- export -------------------------------------------------------------------------------------------- */
+
+static int export_model(ich_command *command) {
+    ich_model model;
+    ich_error err = {0};
+    if (!ich_model_load(&model, command->words[0], &err))
+        return ich_complain(command, ICH_FAILED, "%s", err.text);
+    const bool done = ich_export_onnx(&model, command->words[1], &err);
+    ich_model_free(&model);
+    if (!done) return ich_complain(command, ICH_FAILED, "%s", err.text);
+    ich_progress_line(&command->ui.progress, "%s", command->words[1]);
+    return ICH_DONE;
+}
+
+static const ich_arg export_args[] = {{0}};
+
+const ich_verb ich_verb_export = {
+    .name = "export",
+    .group = "Answers",
+    .form = "MODEL OUT.onnx",
+    .summary = "write a model as ONNX, which ONNX Runtime runs to the same answers",
+    .more = "Input: images [slices, channels, size, size], one study; the file's metadata says how its "
+            "slices are "
+            "prepared. Outputs: study_probability [1, 6], slice_probability [slices, 6], slice_attention "
+            "[slices].",
+    .min_words = 2,
+    .max_words = 2,
+    .args = export_args,
+    .defaults = "",
+    .size = 1,
+    .run = export_model,
 };

@@ -1,6 +1,10 @@
-/* worklist.h: a predictions folder as the table that a person at a terminal wants.
+/* worklist.h: a predictions folder as a person at a terminal, or a program, wants it.
  *
- * Calls: data (csv, file). Called by: verb_infer.c.
+ * Most probable first. Each study with its verdict at the thresholds that the model carries
+ * (infer/calibrate.h), or else at 0.5, the slices with most attention, its seconds, and what is unlike the
+ * training studies about it.
+ *
+ * Calls: data (csv, file), infer (script_json). Called by: verb_infer.c.
  */
 #ifndef ICH_CLI_WORKLIST_H
 #define ICH_CLI_WORKLIST_H
@@ -8,8 +12,13 @@
 #include "tensor/error.h"
 #include <stdio.h>
 
-/* One row a study, in the folder's order: probability of any hemorrhage, verdict at 0.5, the slices with most
- * attention, seconds. */
-bool ich_worklist_print(const char *predictions, FILE *stream, ich_error *err);
+typedef enum ich_worklist_form {
+    ICH_WORKLIST_TABLE, /* with a header, and what is to be said about all of them */
+    ICH_WORKLIST_ROWS,  /* its rows alone */
+    ICH_WORKLIST_JSON,  /* one document */
+    ICH_WORKLIST_LINES  /* a JSON object a line for each study, and for each input left out */
+} ich_worklist_form;
+
+bool ich_worklist_print(const char *predictions, ich_worklist_form form, FILE *stream, ich_error *err);
 
 #endif

@@ -31,6 +31,10 @@ struct ich_dcm {
     std::string path;
     DcmFileFormat file;
     DcmFileCache cache;
+    // Found once a file, since DCMTK walks a list from its start to the item that is asked for:
+    std::vector<DcmItem *> groups; // functional groups of each frame
+    std::vector<Uint32> fragments; // [frames + 1] where each frame's fragments begin
+    bool has_groups = false;
     DcmDataset *dataset() const { return const_cast<DcmFileFormat &>(file).getDataset(); }
 };
 
@@ -87,19 +91,27 @@ extern "C" void ich_dcm_close(ich_dcm *dcm) { delete dcm; }
 
 // -- elements --------------------------------------------------------------------------------------------
 
-// The first item of `sequence` in the functional groups of `frame`, or in those of all frames.
-static DcmItem *find_group(const ich_dcm *dcm, int frame, uint32_t sequence) {
-    DcmItem *groups = NULL, *found = NULL;
+// The functional groups of `frame`, NULL if it has none.
+static DcmItem *frame_groups(ich_dcm *dcm, int frame) {
     DcmSequenceOfItems *frames = NULL;
-    if (dcm->dataset()->findAndGetSequence(FRAME_GROUPS, frames).good() && frame >= 0 &&
-        static_cast<unsigned long>(frame) < frames->card())
-        groups = frames->getItem(static_cast<unsigned long>(frame));
+    if (!dcm->has_groups && dcm->dataset()->findAndGetSequence(FRAME_GROUPS, frames).good() && frames)
+        for (DcmObject *at = NULL; (at = frames->nextInContainer(at)) != NULL;)
+            dcm->groups.push_back(dynamic_cast<DcmItem *>(at));
+    dcm->has_groups = true;
+    return frame >= 0 && static_cast<size_t>(frame) < dcm->groups.size()
+               ? dcm->groups[static_cast<size_t>(frame)]
+               : NULL;
+}
+
+// The first item of `sequence` in the functional groups of `frame`, or in those of all frames.
+static DcmItem *find_group(ich_dcm *dcm, int frame, uint32_t sequence) {
+    DcmItem *groups = frame_groups(dcm, frame), *found = NULL;
     if (groups && groups->findAndGetSequenceItem(key_of(sequence), found, 0).good() && found) return found;
     if (dcm->dataset()->findAndGetSequenceItem(SHARED_GROUPS, groups, 0).bad() || !groups) return NULL;
     return groups->findAndGetSequenceItem(key_of(sequence), found, 0).good() ? found : NULL;
 }
 
-extern "C" bool ich_dcm_text(const ich_dcm *dcm, int frame, uint32_t sequence, uint32_t tag, char *text,
+extern "C" bool ich_dcm_text(ich_dcm *dcm, int frame, uint32_t sequence, uint32_t tag, char *text,
                              size_t size) try {
     DcmItem *item = sequence == ICH_DCM_DATASET ? dcm->dataset() : find_group(dcm, frame, sequence);
     DcmElement *element = NULL;
@@ -127,35 +139,47 @@ static bool begins_frame(const Uint8 *bytes, Uint32 count) {
     return count > 2 && bytes[0] == 0xff && (bytes[1] == 0xd8 || bytes[1] == 0x4f);
 }
 
-static const Uint8 *fragment_bytes(DcmPixelSequence *fragments, unsigned long index, Uint32 *count) {
-    DcmPixelItem *item = NULL;
+// A fragment's bytes are used and let go: those of a file together may be more than a worker can hold.
+template <class Use> static bool use_fragment(DcmObject *object, Use use) {
+    DcmPixelItem *item = dynamic_cast<DcmPixelItem *>(object);
     Uint8 *bytes = NULL;
-    *count = 0;
-    if (fragments->getItem(item, index).bad() || !item || item->getUint8Array(bytes).bad() || !bytes)
-        return NULL;
-    *count = static_cast<Uint32>(item->getLength());
-    return bytes;
+    if (!item || item->getUint8Array(bytes).bad() || !bytes) return false;
+    const bool used = use(bytes, static_cast<Uint32>(item->getLength()));
+    item->compact();
+    return used;
 }
 
-// The code stream of a frame, and its first fragment. The offset table is not believed: it is optional, and
+// Where each frame's fragments begin. The offset table, fragment 0, is not believed: it is optional, and
 // wrong in practice. One fragment a frame is the rule; where there are more, frames show by how they begin.
-static bool frame_stream(DcmPixelSequence *fragments, int frames, int frame, std::vector<Uint8> &stream,
-                         Uint32 *first) {
-    const unsigned long n = fragments->card();
-    const bool one_each = n == static_cast<unsigned long>(frames) + 1;
-    int at = frames == 1 ? 0 : -1;
+static void find_fragments(ich_dcm *dcm, DcmPixelSequence *fragments, int frames) {
+    const Uint32 n = static_cast<Uint32>(fragments->card());
+    const bool one_each = n == static_cast<Uint32>(frames) + 1;
+    std::vector<Uint32> &starts = dcm->fragments;
+    Uint32 i = 0;
+    for (DcmObject *at = NULL; (at = fragments->nextInContainer(at)) != NULL; i++) {
+        if (i == 0 || starts.size() == static_cast<size_t>(frames)) continue;
+        if (one_each || (frames == 1 && i == 1) || (frames > 1 && use_fragment(at, begins_frame)))
+            starts.push_back(i);
+    }
+    starts.resize(static_cast<size_t>(frames) + 1, n);
+}
+
+// The code stream of a frame, and its first fragment.
+static bool frame_stream(ich_dcm *dcm, DcmPixelSequence *fragments, int frames, int frame,
+                         std::vector<Uint8> &stream, Uint32 *first) {
+    if (dcm->fragments.empty()) find_fragments(dcm, fragments, frames);
+    const Uint32 from = dcm->fragments[static_cast<size_t>(frame)];
+    const Uint32 to = dcm->fragments[static_cast<size_t>(frame) + 1];
+    DcmPixelItem *item = NULL;
     *first = 0;
-    for (unsigned long i = 1; i < n; i++) { // 0 is the offset table
-        Uint32 count;
-        if (one_each && i != static_cast<unsigned long>(frame) + 1) continue;
-        const Uint8 *bytes = fragment_bytes(fragments, i, &count);
-        if (one_each)
-            at = frame;
-        else if (frames > 1 && bytes && begins_frame(bytes, count))
-            at++;
-        if (at != frame || !bytes) continue;
-        if (*first == 0) *first = static_cast<Uint32>(i);
-        stream.insert(stream.end(), bytes, bytes + count);
+    if (from == to || fragments->getItem(item, from).bad()) return false;
+    DcmObject *at = item;
+    for (Uint32 i = from; i < to && at; i++, at = fragments->nextInContainer(at)) {
+        const bool has_bytes = use_fragment(at, [&stream](const Uint8 *bytes, Uint32 count) {
+            stream.insert(stream.end(), bytes, bytes + count);
+            return true;
+        });
+        if (has_bytes && *first == 0) *first = i;
     }
     return *first != 0;
 }
@@ -240,7 +264,7 @@ static bool decode_compressed(ich_dcm *dcm, DcmPixelData *pixels, E_TransferSynt
     Uint32 first = 0;
     int bits = shape->bits_allocated;
     if (pixels->getEncapsulatedRepresentation(syntax, NULL, fragments).bad() || !fragments ||
-        !frame_stream(fragments, shape->frames, frame, stream, &first))
+        !frame_stream(dcm, fragments, shape->frames, frame, stream, &first))
         return ich_fail(err, "%s: frame %d has no pixels: copy it again from its source", path, frame + 1);
     if (syntax == EXS_JPEG2000 || syntax == EXS_JPEG2000LosslessOnly)
         return ich_jpeg2000_decode(path, stream.data(), stream.size(), shape, to, whole, err);

@@ -31,7 +31,7 @@ enum { ICH_DCM_DATASET = 0 };
 /* The value of an element as text, several values with '\' between them. Looked up in the data set itself if
  * `sequence` is ICH_DCM_DATASET, else in that sequence of the frame's functional groups, or of those that all
  * frames share (PS3.3 C.7.6.16). False if it is absent, empty, or longer than size - 1. */
-bool ich_dcm_text(const ich_dcm *dcm, int frame, uint32_t sequence, uint32_t tag, char *text, size_t size);
+bool ich_dcm_text(ich_dcm *dcm, int frame, uint32_t sequence, uint32_t tag, char *text, size_t size);
 bool ich_dcm_has(const ich_dcm *dcm, uint32_t tag); /* also an empty one */
 
 /* How a frame's pixels must come out of the decoder. */

@@ -216,6 +216,8 @@ static inline bool ich_is_type_single(unsigned types) { return types && !(types 
 typedef struct ich_place_search {
     uint8_t types; /* of the places found, 0: none */
     bool outside;  /* of the brain's coverings */
+    uint8_t each;  /* … of these, those that a place has by itself; the others come from vague places */
+    bool of_place; /* a lobe only tells more of a place: "sulci of the frontal lobe" */
     bool certain;  /* a place of the brain by itself, not "frontal", which may be a scalp's */
     int last;      /* item of the place */
     /* on the way */

@@ -167,6 +167,15 @@ static uint8_t collection_before(const ich_clause *c) {
     return 0;
 }
 
+/* "Hemorrhage in the thalamus and the third ventricle" is both, not one of them. */
+static void add_each(ich_clause *c, ich_mention *m) {
+    const ich_mention all = *m;
+    for (unsigned left = all.types; left; left &= left - 1) {
+        if (left != all.types) m = add_mention(c, all.first, all.head, 0), *m = all;
+        m->types = (uint8_t)(left & -left);
+    }
+}
+
 /* Blood without an adjective that tells its type. */
 static void add_untyped(ich_clause *c, int head, int first, const group *g) {
     ich_mention *m = add_mention(c, first, head, c->items[head].types);
@@ -187,6 +196,7 @@ static void add_untyped(ich_clause *c, int head, int first, const group *g) {
     m->loosely_outside = (c->outside && !g->place && !s.certain) || (!types && ich_outside_before(c, first));
     if (!types) types = c->context;
     if (types) m->types = (uint8_t)types;
+    if (elsewhere && s.types == s.each) add_each(c, m);
 }
 
 /* Where the noun phrase begins: with the farthest group that tells a type, or "acute versus". */

@@ -6,6 +6,18 @@ enum { FAR = 18 }; /* items between blood and the place it lies in */
 
 /* -- behind -------------------------------------------------------------------------------------------- */
 
+/* A place of one type settles a vague one beside it: "along the tentorium and the interhemispheric
+ * fissure". */
+static void add_types(ich_place_search *s, uint8_t types) {
+    if (ich_is_type_single(types)) {
+        if (s->types & types & ~s->each) s->types = s->each;
+        s->types |= types;
+        s->each |= types;
+    } else if (!(s->types & types)) {
+        s->types |= types;
+    }
+}
+
 /* Takes an item that names a place; false: the search ends. */
 static bool take_place(ich_place_search *s, const ich_item *item, int i) {
     if (!s->linked && !s->adjacent) return false;
@@ -16,13 +28,14 @@ static bool take_place(ich_place_search *s, const ich_item *item, int i) {
     }
     if (item->cls == ICH_LOBE) { /* "sulci of the frontal lobe" is in the sulci */
         const uint8_t types = s->over ? s->over : item->types;
-        if (s->joined)
-            s->types |= types;
-        else
+        s->of_place = s->of_place || (s->certain && !s->joined);
+        if (s->joined && !s->of_place)
+            add_types(s, types);
+        else if (!s->joined)
             s->lobe |= types;
     } else if (item->types != ICH_ALL_TYPES) { /* "frontal sulci" too */
         s->lobe = 0;
-        s->types |= item->types;
+        add_types(s, item->types);
         s->certain = true;
     }
     s->placed = true;
@@ -43,6 +56,13 @@ static bool is_place_phrase(const ich_clause *c, int i) {
     return place;
 }
 
+/* A list of places goes on. */
+static void join_place(ich_place_search *s) {
+    if (s->lobe && !s->of_place) add_types(s, s->lobe);
+    s->lobe = 0;
+    s->joined = s->placed;
+}
+
 /* Goes over what stands between blood and its place; false: the search ends. */
 static bool pass(const ich_clause *c, ich_place_search *s, int i) {
     const int cls = c->items[i].cls, next = ich_class_at(c, i + 1);
@@ -53,12 +73,14 @@ static bool pass(const ich_clause *c, ich_place_search *s, int i) {
         s->over = c->items[i].types;
         return true;
     case ICH_AND:
-        s->types |= s->lobe;
-        s->lobe = 0;
-        s->joined = s->placed;
+        join_place(s);
         if (!s->placed && !ich_is_description(ich_class_at(c, i - 1))) s->linked = s->adjacent = false;
         return true; /* "in the third and fourth ventricles" */
     case ICH_COMMA:
+        if (s->placed && is_place_phrase(c, i + 1)) { /* "in the thalamus, both ventricles and …" */
+            join_place(s);
+            return true;
+        }
         s->linked = !s->placed && is_place_phrase(c, i + 1);
         s->adjacent = s->adjacent && ich_class_at(c, i - 1) == ICH_AFFIRMED; /* "ICH: yes, right thalamus" */
         return !s->placed || next == ICH_AND || next == ICH_LINK;
@@ -99,7 +121,7 @@ ich_place_search ich_place_behind(const ich_clause *c, int head) {
         if (place && s.joined && leads_to_head(c, i)) break;
         if (place ? !take_place(&s, &c->items[i], i) : !pass(c, &s, i)) break;
     }
-    if (!s.types || s.joined) s.types |= s.lobe;
+    if (s.lobe && (!s.types || s.joined)) add_types(&s, s.lobe);
     return s;
 }
 
@@ -133,18 +155,20 @@ uint8_t ich_place_before(const ich_clause *c, int first) {
 /* "hyperdensity in the left ventricle, consistent with hemorrhage": the place is that of what is dense. */
 uint8_t ich_place_described(const ich_clause *c, int first) {
     uint8_t place = 0, lobe = 0;
-    bool dense = false;
+    int dense = -1;
     for (int i = first - 1; i >= c->body; i--) {
         const ich_item *item = &c->items[i];
         if (item->cls == ICH_PLACE && !place && item->types != ICH_ALL_TYPES) place = item->types;
         if (item->cls == ICH_LOBE && !lobe) lobe = item->types;
-        if (item->cls == ICH_DENSE) dense = true;
+        if (item->cls == ICH_DENSE) dense = i;
         if (item->cls == ICH_OUTSIDE && !place && !lobe) return 0;
         if (item->cls == ICH_BLOOD || item->cls == ICH_FINDING || ich_is_break(item->cls) ||
             (item->cls == ICH_STOP && !place && !lobe) || item->cls == ICH_DENY_BEFORE)
             break;
     }
-    return !dense ? 0 : place ? place : lobe;
+    if (dense < 0) return 0;
+    const ich_place_search s = ich_place_behind(c, dense); /* which knows of lists */
+    return s.types && !s.outside ? s.types : place ? place : lobe;
 }
 
 /* "scalp swelling and hematoma" */

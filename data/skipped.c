@@ -36,8 +36,8 @@ static bool write_rows(const ich_skipped *skipped, const char *path, ich_error *
     return ich_output_commit(&out, err);
 }
 
-bool ich_skipped_write(const ich_skipped *skipped, const char *folder, ich_error *err) {
-    char *path = ich_path_join(folder, "skipped.csv");
+bool ich_skipped_write_as(const ich_skipped *skipped, const char *folder, const char *name, ich_error *err) {
+    char *path = ich_path_join(folder, name);
     if (!path) return ich_fail(err, "%s: out of memory: a path", folder);
     bool done = true;
     if (skipped->n_rows)
@@ -47,6 +47,10 @@ bool ich_skipped_write(const ich_skipped *skipped, const char *folder, ich_error
                         path, strerror(errno));
     free(path);
     return done;
+}
+
+bool ich_skipped_write(const ich_skipped *skipped, const char *folder, ich_error *err) {
+    return ich_skipped_write_as(skipped, folder, "skipped.csv", err);
 }
 
 void ich_skipped_free(ich_skipped *skipped) {

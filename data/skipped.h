@@ -16,7 +16,9 @@ typedef struct ich_skipped {
 } ich_skipped;
 
 bool ich_skipped_add(ich_skipped *skipped, const char *path, const char *study_id, const char *reason);
-/* Writes folder/skipped.csv if there are rows; removes an old one if there are none. */
+/* Writes folder/<name> if there are rows; removes an old one if there are none. */
+bool ich_skipped_write_as(const ich_skipped *skipped, const char *folder, const char *name, ich_error *err);
+/* … skipped.csv. */
 bool ich_skipped_write(const ich_skipped *skipped, const char *folder, ich_error *err);
 void ich_skipped_free(ich_skipped *skipped);
 

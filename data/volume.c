@@ -14,6 +14,8 @@ enum {
     PIECE = 1 << 18,    /* bytes of rows read at once */
     BLOCK = 256,        /* voxels converted at once */
     MOST_PACKED = 1032, /* a byte of deflate never unpacks to more (zlib's technical details) */
+    BOMB = 200,         /* … and of a CT to a tenth of this at most, if it is large: */
+    LARGE = 1 << 28,    /* bytes */
     PACKED_SLACK = 1 << 12,
 };
 
@@ -95,13 +97,16 @@ static bool source_open(source *s, const ich_nifti *nifti, ich_error *err) {
         return ich_fail(err, "%s: cannot be read (%s): check its permissions", s->path, strerror(errno));
     gzbuffer(s->file, PIECE);
     const bool plain = gzdirect(s->file);
-    if (plain ? size >= claimed : size >= (claimed - PACKED_SLACK) / MOST_PACKED) return true;
+    const bool bomb = !plain && claimed > LARGE && size < claimed / BOMB;
+    if (!bomb && (plain ? size >= claimed : size >= (claimed - PACKED_SLACK) / MOST_PACKED)) return true;
     gzclose(s->file);
     return ich_fail(err,
                     "%s: is truncated or its header lies: %d × %d × %d voxels take %lld bytes, and its %lld "
-                    "%scannot hold them: copy it again",
+                    "%s: copy it again",
                     s->path, nifti->dim[0], nifti->dim[1], nifti->dim[2], (long long)claimed, (long long)size,
-                    plain ? "" : "packed ones ");
+                    bomb    ? "packed ones can only hold emptiness"
+                    : plain ? "cannot hold them"
+                            : "packed ones cannot hold them");
 }
 
 static bool source_skip(const source *s, int64_t bytes, ich_error *err) {

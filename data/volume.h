@@ -32,7 +32,8 @@ typedef struct ich_volume {
 } ich_volume;
 
 /* Fails with one line (file, what, cure) on a missing, truncated, non-NIfTI, 2-D, 4-D (more than one volume),
- * zero-size, all-NaN or lying file, on a singular or NaN affine, and on more than 2^31 voxels. */
+ * zero-size, all-NaN or lying file, on a singular or NaN affine, on more than 2^29 voxels, and on a
+ * packed file that would unpack to hundreds of times its size and of MiB. */
 bool ich_volume_read(ich_volume *volume, const char *path, ich_error *err);
 /* The same for numbers that are no HU, such as a heatmap's: each times `factor` before it is rounded. */
 bool ich_volume_read_scaled(ich_volume *volume, const char *path, double factor, ich_error *err);

@@ -15,7 +15,7 @@
 #include <zlib.h>
 
 enum { NIFTI1_BYTES = 348, NIFTI2_BYTES = 540, MAGIC1 = 344, SPM_ORIGIN = 253, EXTENDER = 4 };
-static const int64_t max_voxels = (int64_t)1 << 31;
+static const int64_t max_voxels = (int64_t)1 << 29; /* 2,048 slices of 512 × 512: 1 GiB of HU */
 
 /* -- names ----------------------------------------------------------------------------------------------- */
 
@@ -237,7 +237,7 @@ static bool check_dims(const char *path, const int64_t dim[8], int out[3], ich_e
     for (int i = 0; i < 3; i++) {
         if (dim[i + 1] > INT32_MAX || voxels > max_voxels / dim[i + 1])
             return ich_fail(err,
-                            "%s: claims %lld × %lld × %lld voxels, above the limit of 2^31: its header is "
+                            "%s: claims %lld × %lld × %lld voxels, above the limit of 2^29: its header is "
                             "damaged, or resample it",
                             path, (long long)dim[1], (long long)dim[2], (long long)dim[3]);
         out[i] = (int)dim[i + 1];
@@ -368,12 +368,13 @@ static void directions(const double affine[4][4], double unit[3][3]) {
 
 static bool check_affine(const char *path, const raw_header *raw, ich_nifti *nifti, ich_error *err) {
     static const double shortest = 1e-6, longest = 1e6; /* mm: also keeps squares finite */
+    static const double farthest = 1e9;                 /* … and a NIfTI-1 header's floats, when written */
     static const double flat = 1e-4;                    /* gantry tilt leaves cos 30° = 0.87 */
     const nifti_dmat44 m = choose_affine(raw);
     memcpy(nifti->affine, m.m, sizeof nifti->affine);
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 4; j++)
-            if (!isfinite(m.m[i][j]))
+            if (!isfinite(m.m[i][j]) || fabs(m.m[i][j]) > farthest)
                 return ich_fail(err, "%s: its affine holds %g: its header is damaged, convert it again", path,
                                 m.m[i][j]);
     for (int j = 0; j < 3; j++) {

@@ -105,3 +105,8 @@ const float *ich_cnn_value(ich_cnn *cnn, int node, int slice) {
     const float *values = ich_exec_value(cnn->exec, node);
     return values + (size_t)row_of(cnn, slice) * ich_shape_count(cnn->model->graph.nodes[node].shape);
 }
+
+void ich_cnn_look(const ich_cnn *cnn, ich_look *look) {
+    for (int i = 0; i < cnn->n_held; i++)
+        ich_look_add(look, &cnn->preprocess, cnn->bytes + (size_t)i * image_count(cnn));
+}

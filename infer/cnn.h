@@ -3,13 +3,14 @@
  * What the last run made stays readable, and is not made again while it holds the slices that are asked for:
  * a study no longer than a chunk passes the CNN once, however often it is looked at.
  *
- * Calls: model, taps, layers (exec), data (preprocess, volume). Called by: study, explain.
+ * Calls: model, taps, likeness, layers (exec), data (preprocess, volume). Called by: study, explain.
  */
 #ifndef ICH_INFER_CNN_H
 #define ICH_INFER_CNN_H
 
 #include "data/preprocess.h"
 #include "data/volume.h"
+#include "infer/likeness.h"
 #include "infer/model.h"
 #include "infer/taps.h"
 #include "layers/exec.h"
@@ -37,6 +38,9 @@ bool ich_cnn_hold(ich_cnn *cnn, const ich_volume *volume, const int *slices, int
 bool ich_cnn_hold_range(ich_cnn *cnn, const ich_volume *volume, int first, int rows, ich_error *err);
 /* A held slice's value of `node`: input, features, or a tap. */
 const float *ich_cnn_value(ich_cnn *cnn, int node, int slice);
+
+/* Adds the slices that the last run took in. */
+void ich_cnn_look(const ich_cnn *cnn, ich_look *look);
 
 /* What the input is where there is only air below every window. */
 float ich_cnn_air(void);

@@ -4,23 +4,25 @@
  * dataset, or a predictions folder. They are joined by study_id and slice_index; unknown labels take no part.
  * A figure that does not exist is an empty field, and `method` says why.
  *
- * Calls: stats, plot, data (csv, file, skipped). Called by: cli.
+ * Calls: tables, stats, bootstrap, plot, data (csv, file, skipped). Called by: cli.
  */
 #ifndef ICH_INFER_EVALUATE_H
 #define ICH_INFER_EVALUATE_H
 
-#include "data/labels.h"
-#include "data/skipped.h"
 #include "stats.h"
-#include <stdio.h>
-
-typedef enum ich_level { ICH_LEVEL_STUDY, ICH_LEVEL_SLICE, ICH_LEVELS } ich_level;
+#include "tables.h"
+#include <stdint.h>
 
 typedef struct ich_evaluate_options {
     const char *predictions, *truth, *out;
-    double threshold;          /* a score ≥ threshold is called positive; 0.5 */
-    double target_ppv;         /* NaN, or choose the study threshold of *any* that reaches it on these data */
-    double target_sensitivity; /* likewise */
+    const char *split;     /* only studies of this split of the truth; NULL: all */
+    const char *choose_on; /* choose the threshold on the studies of this split, which then take no part in
+                            * the figures unless `split` asks for them; NULL */
+    double threshold;      /* a score ≥ threshold is called positive; NaN: the model's own, or else 0.5 */
+    double target_ppv;     /* NaN, or choose the study threshold of *any* that reaches it */
+    double target_sensitivity; /* likewise. With choose_on and none of the three: Youden's */
+    int bootstrap;             /* draws of patients for intervals; 0: none */
+    uint64_t seed;             /* of the draws */
 } ich_evaluate_options;
 
 /* What a person wants to see first. */

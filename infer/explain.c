@@ -40,11 +40,11 @@ static bool trace_slices(ich_explainer *e, const ich_explain_study *s, const flo
         return false;
     }
     for (int r = 0; r < rows; r++) {
-        memcpy(ich_trace_value(&e->trace, 0) + (size_t)r * count,
+        memcpy(ich_descent_value(&e->trace, 0) + (size_t)r * count,
                ich_cnn_value(s->cnn, e->taps.node[0], slices[r]), count * sizeof(float));
         memcpy(d_rows + (size_t)r * width, d_features + (size_t)slices[r] * width, width * sizeof *d_rows);
     }
-    ich_trace_run(&e->trace, rows, d_rows);
+    ich_descent_run(&e->trace, rows, d_rows);
     free(d_rows);
     return true;
 }
@@ -72,7 +72,7 @@ static void add_weights(ich_explainer *e, int rows) {
         const size_t count = cells_of(e, tap) * (size_t)channels_of(e, tap);
         for (int r = 0; r < rows; r++)
             ich_cam_add_mean((int)cells_of(e, tap), channels_of(e, tap),
-                             ich_trace_gradient(&e->trace, tap) + (size_t)r * count, e->weights[tap]);
+                             ich_descent_gradient(&e->trace, tap) + (size_t)r * count, e->weights[tap]);
     }
 }
 
@@ -165,8 +165,8 @@ static bool run_each(ich_explainer *e, const ich_explain_study *s, float *heat, 
         const int rows = rows_from(first, count, e->rows);
         if (!trace_range(e, s, d_features, first, rows, err)) return false;
         for (int r = 0; r < rows; r++)
-            e->method->rule((int)cells, channels, ich_trace_value(&e->trace, 0) + (size_t)r * values,
-                            ich_trace_gradient(&e->trace, 0) + (size_t)r * values, e->weights[0],
+            e->method->rule((int)cells, channels, ich_descent_value(&e->trace, 0) + (size_t)r * values,
+                            ich_descent_gradient(&e->trace, 0) + (size_t)r * values, e->weights[0],
                             heat + (size_t)(first + r) * cells);
     }
     return true;
@@ -192,7 +192,7 @@ static const float *gradient_here(const ich_explainer *e, const ich_explain_stud
 static void add_step(const ich_explainer *e, const ich_explain_study *s, int row, float *heat) {
     const size_t cells = cells_of(e, 0), channels = (size_t)channels_of(e, 0), start = (size_t)row * cells;
     const float *input = ich_exec_value(e->trace.stage[0], e->taps.node[0]);
-    const float *gradient = ich_trace_gradient((ich_trace *)&e->trace, 0);
+    const float *gradient = ich_descent_gradient((ich_descent *)&e->trace, 0);
     const float air = ich_cnn_air(), share = 1 / (s->cnn->presence * (float)STEPS);
     for (size_t i = 0; i < cells; i++) {
         for (size_t c = 0; c < channels; c++) {
@@ -280,14 +280,14 @@ bool ich_explain_open(ich_explainer *explainer, const ich_model *model, const ic
     *explainer = (ich_explainer){.label = options->label, .rows = chunk < ROWS ? chunk : ROWS};
     if (find_method(explainer, options->method, err) && find_taps(explainer, model, options->layer, err) &&
         prepare_taps(explainer, model, err) &&
-        ich_trace_open(&explainer->trace, model, &explainer->taps, explainer->rows, err))
+        ich_descent_open(&explainer->trace, model, &explainer->taps, explainer->rows, err))
         return true;
     ich_explain_close(explainer);
     return false;
 }
 
 void ich_explain_close(ich_explainer *explainer) {
-    ich_trace_close(&explainer->trace);
+    ich_descent_close(&explainer->trace);
     for (int i = 0; i < ICH_MAX_TAPS; i++) free(explainer->weights[i]);
     memset(explainer, 0, sizeof *explainer);
 }

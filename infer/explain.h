@@ -1,7 +1,7 @@
 /* explain.h: where in the slices the study's answer comes from.
  *
  * The gradient is that of the study's logit: back through classifier, attention and BiLSTM, which train on
- * study labels alone, and on into the CNN (head.h, trace.h). Methods, by name:
+ * study labels alone, and on into the CNN (head.h, descent.h). Methods, by name:
  *
  *   scales      the default. Grad-CAM of the study as one volume: the weight of a channel is the mean of its
  *               gradient over space *and slices*, so that what the answer rests on where attention looks also
@@ -15,15 +15,15 @@
  *
  * How each points at bleeds of phantoms, and why the default is the default: docs/localisation.md.
  *
- * Calls: cam, cnn, head, heatmap, skull, taps, trace. Called by: study.
+ * Calls: cam, cnn, head, heatmap, skull, taps, descent. Called by: study.
  */
 #ifndef ICH_INFER_EXPLAIN_H
 #define ICH_INFER_EXPLAIN_H
 
 #include "infer/cnn.h"
+#include "infer/descent.h"
 #include "infer/head.h"
 #include "infer/heatmap.h"
-#include "infer/trace.h"
 
 typedef struct ich_explain_options {
     const char *method; /* NULL: scales */
@@ -39,7 +39,7 @@ typedef struct ich_explainer {
     ich_taps taps;                       /* whose values the cnn must be opened with */
     ich_heatmap_grid grid[ICH_MAX_TAPS]; /* theirs; the heat is on grid[0] */
     int rows;                            /* of the trace */
-    ich_trace trace;
+    ich_descent trace;
     float *weights[ICH_MAX_TAPS]; /* [channels] of each tap */
 } ich_explainer;
 

@@ -1,6 +1,7 @@
 #include "infer/inspect.h"
 
 #include "data/csv.h"
+#include "infer/provenance.h"
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
@@ -146,6 +147,7 @@ bool ich_inspect_model(const ich_model *model, bool csv, FILE *out, ich_error *e
         fprintf(out, "arch: %s\nheads:%s%s\n", model->recipe.arch, model->fc >= 0 ? " image" : "",
                 model->classifier >= 0 ? " study" : "");
         for (int i = 0; i < model->n_meta; i++) {
+            if (!strcmp(model->meta_keys[i], ICH_META_ANCESTRY)) continue; /* pages: --provenance */
             put_plain(out, model->meta_keys[i]);
             fputs(": ", out);
             put_plain(out, model->meta_values[i]);

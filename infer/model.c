@@ -44,23 +44,23 @@ static bool build_graph(ich_model *model, bool image_head, bool study_head, ich_
     return true;
 }
 
-/* Graph and zeroed values; every model begins here, fresh or loaded. */
+/* The graph, as yet without values; every model begins here, fresh or loaded. */
 static bool build(ich_model *model, const ich_recipe *recipe, bool image_head, bool study_head,
                   ich_error *err) {
     memset(model, 0, sizeof *model);
     model->recipe = *recipe;
     ich_graph_init(&model->graph);
     if (!image_head && !study_head) return ich_fail(err, "a model needs an image head, a study head or both");
-    if (!build_graph(model, image_head, study_head, err)) {
-        ich_model_free(model);
-        return false;
-    }
+    if (build_graph(model, image_head, study_head, err)) return true;
+    ich_model_free(model);
+    return false;
+}
+
+/* Zeroed values. */
+static bool take_memory(ich_model *model, ich_error *err) {
     const size_t bytes = ich_align(model->graph.n_values * sizeof *model->values);
     model->values = aligned_alloc(ICH_ALIGN, bytes);
-    if (model->values == NULL) {
-        ich_model_free(model);
-        return ich_fail(err, "no memory for a model of %zu MiB", bytes >> 20);
-    }
+    if (model->values == NULL) return ich_fail(err, "no memory for a model of %zu MiB", bytes >> 20);
     memset(model->values, 0, bytes);
     return true;
 }
@@ -68,6 +68,10 @@ static bool build(ich_model *model, const ich_recipe *recipe, bool image_head, b
 bool ich_model_create(ich_model *model, const ich_recipe *recipe, bool image_head, bool study_head,
                       ich_error *err) {
     if (!build(model, recipe, image_head, study_head, err)) return false;
+    if (!take_memory(model, err)) {
+        ich_model_free(model);
+        return false;
+    }
     ich_graph_initialize(&model->graph, recipe->seed, model->values);
     return true;
 }
@@ -206,25 +210,34 @@ static void param_shape_text(char *text, size_t size, const ich_param *param) {
     shape_text(text, size, param->rank, dims);
 }
 
-static bool load_param(ich_model *model, const ich_param *param, const ich_safetensors *st, const char *path,
-                       ich_error *err) {
+/* The tensor of a parameter; NULL, with the reason, where the file has none of its shape. */
+static const ich_st_tensor *find_param(const ich_model *model, const ich_param *param,
+                                       const ich_safetensors *st, const char *path, ich_error *err) {
     char want[100], have[200];
     param_shape_text(want, sizeof want, param);
     const ich_st_tensor *tensor = ich_safetensors_find(st, param->name);
     if (tensor == NULL) {
-        return ich_fail(err,
-                        "%s: tensor '%s' %s is missing, which a %s needs: the file is damaged or edited, "
-                        "use another copy",
-                        path, param->name, want, model->recipe.arch);
+        ich_fail(err,
+                 "%s: tensor '%s' %s is missing, which a %s needs: the file is damaged or edited, "
+                 "use another copy",
+                 path, param->name, want, model->recipe.arch);
+        return NULL;
     }
     if (!same_shape(param->rank, param->dims, tensor->rank, tensor->dims)) {
         shape_text(have, sizeof have, tensor->rank, tensor->dims);
-        return ich_fail(err,
-                        "%s: tensor '%s' is %s, the recipe in the file's metadata asks for %s: the file is "
-                        "damaged or edited, use another copy",
-                        path, param->name, have, want);
+        ich_fail(err,
+                 "%s: tensor '%s' is %s, the recipe in the file's metadata asks for %s: the file is "
+                 "damaged or edited, use another copy",
+                 path, param->name, have, want);
+        return NULL;
     }
-    for (size_t i = 0; i < param->count; i++) {
+    return tensor;
+}
+
+static bool load_param(ich_model *model, const ich_param *param, const ich_safetensors *st, const char *path,
+                       ich_error *err) {
+    const ich_st_tensor *tensor = find_param(model, param, st, path, err);
+    for (size_t i = 0; tensor != NULL && i < param->count; i++) {
         if (!isfinite(tensor->data[i])) {
             return ich_fail(err,
                             "%s: tensor '%s' holds a value that is not finite (element %zu): training "
@@ -232,8 +245,9 @@ static bool load_param(ich_model *model, const ich_param *param, const ich_safet
                             path, param->name, i);
         }
     }
-    memcpy(model->values + param->offset, tensor->data, param->count * sizeof *tensor->data);
-    return true;
+    if (tensor != NULL)
+        memcpy(model->values + param->offset, tensor->data, param->count * sizeof *tensor->data);
+    return tensor != NULL;
 }
 
 static bool parse_heads(const char *text, bool *image_head, bool *study_head, const char *path,
@@ -272,13 +286,18 @@ static bool read_metadata(const ich_safetensors *st, const char *path, ich_recip
            parse_heads(ich_safetensors_metadata(st, "heads"), image_head, study_head, path, err);
 }
 
+/* Takes memory only for what the file holds: its recipe may claim anything. */
 static bool fill(ich_model *model, const ich_safetensors *st, const char *path, ich_error *err) {
+    for (int i = 0; i < model->graph.n_params; i++) {
+        if (find_param(model, &model->graph.params[i], st, path, err) == NULL) return false;
+    }
+    ich_error why = {0};
+    if (!take_memory(model, &why)) return ich_fail(err, "%s: %s", path, why.text);
     for (int i = 0; i < model->graph.n_params; i++) {
         if (!load_param(model, &model->graph.params[i], st, path, err)) return false;
     }
     for (size_t i = 0; i < st->n_metadata; i++) {
         if (is_reserved(st->keys[i])) continue;
-        ich_error why = {0};
         if (!ich_model_set_meta(model, st->keys[i], st->values[i], &why)) {
             return ich_fail(err, "%s: %s", path, why.text);
         }

@@ -2,6 +2,7 @@
 
 #include "data/csv.h"
 #include "data/file.h"
+#include "infer/provenance.h"
 #include "infer/scans.h"
 #include "infer/study.h"
 #include "tensor/team.h"
@@ -151,7 +152,9 @@ static bool write_about(const char *folder, const char *input, const ich_model *
         put_about(out.stream, "arch", model->recipe.arch);
         put_about(out.stream, "study head", model->classifier >= 0 ? "attention" : "most positive slice");
         for (int i = 0; i < model->n_meta; i++)
-            put_about(out.stream, model->meta_keys[i], model->meta_values[i]);
+            if (strcmp(model->meta_keys[i], ICH_INPUTS) != 0 &&      /* numbers for programs only */
+                strcmp(model->meta_keys[i], ICH_META_ANCESTRY) != 0) /* pages: inspect --provenance */
+                put_about(out.stream, model->meta_keys[i], model->meta_values[i]);
         done = ich_output_commit(&out, err);
     }
     free(path);
@@ -166,16 +169,30 @@ typedef struct job {
     ich_scans scans;
     tables out;
     char *heatmaps; /* folder, NULL without */
+    ich_likeness likeness;
+    bool knows_inputs; /* the model says what it learned from */
+    ich_skipped flagged;
 } job;
+
+/* A study unlike the training studies is answered, but not in silence. */
+static bool flag_study(job *j, const ich_scan *scan, const ich_answer *answer, ich_error *why) {
+    char reason[200];
+    return !j->knows_inputs ||
+           ich_likeness_judge(&j->likeness, &j->reader.cnn.preprocess, &answer->look, reason,
+                              sizeof reason) ||
+           ich_skipped_add(&j->flagged, scan->path, scan->study_id, reason) ||
+           ich_fail(why, "%s: no memory for the list of flagged studies", scan->path);
+}
 
 /* False with the reason when this study cannot be answered; nothing of it is in the tables then. */
 static bool answer_study(job *j, const ich_scan *scan, const reading *r, ich_error *why) {
     if (!r->done) return ich_fail(why, "%s", r->why.text);
     ich_answer answer;
     if (!ich_reader_answer(&j->reader, &r->volume, &answer, why)) return false;
-    const bool done = j->heatmaps == NULL ||
-                      ich_heatmap_write(&j->reader.cnn.preprocess, &r->volume, &j->reader.explainer.grid[0],
-                                        answer.heat, j->heatmaps, scan->study_id, why);
+    const bool drawn = j->heatmaps == NULL ||
+                       ich_heatmap_write(&j->reader.cnn.preprocess, &r->volume, &j->reader.explainer.grid[0],
+                                         answer.heat, j->heatmaps, scan->study_id, why);
+    const bool done = drawn && flag_study(j, scan, &answer, why);
     if (done) {
         put_slices(j->out.slices.stream, scan, &r->volume, &answer);
         put_study(j->out.studies.stream, scan, &answer, ich_seconds() - r->opened);
@@ -248,7 +265,10 @@ static bool open_job(job *j, const ich_model *model, const char *folder, const i
         j->heatmaps = ich_path_join(folder, "heatmaps");
         if (j->heatmaps == NULL) return ich_fail(err, "%s: no memory for a path", folder);
     }
-    return ich_reader_open(&j->reader, model, options->heatmaps ? &options->explain : NULL, err);
+    if (!ich_reader_open(&j->reader, model, options->heatmaps ? &options->explain : NULL, err)) return false;
+    const char *inputs = ich_model_meta(model, ICH_INPUTS);
+    j->knows_inputs = inputs != NULL;
+    return !inputs || ich_likeness_parse(&j->likeness, &j->reader.cnn.preprocess, inputs, err);
 }
 
 static bool run_job(job *j, const char *input, const char *folder, const ich_predict_options *options,
@@ -261,6 +281,7 @@ static bool run_job(job *j, const char *input, const char *folder, const ich_pre
         return false;
     }
     if (!ich_skipped_write(skipped, folder, err) ||
+        !ich_skipped_write_as(&j->flagged, folder, "flagged.csv", err) ||
         (sum.answered > 0 && !write_about(folder, input, j->reader.model, options, err))) {
         abandon_tables(&j->out);
         return false;
@@ -283,6 +304,11 @@ bool ich_predict(const ich_model *model, const char *input, const char *folder,
     done = done && ich_scans_list(&j.scans, scans, err) && open_job(&j, model, folder, options, err) &&
            run_job(&j, scans, folder, options, progress, stop, skipped, err);
     free(dataset);
+    if (options->flagged != NULL) {
+        *options->flagged = j.flagged;
+    } else {
+        ich_skipped_free(&j.flagged);
+    }
     ich_reader_close(&j.reader);
     ich_scans_free(&j.scans);
     free(j.heatmaps);

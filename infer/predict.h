@@ -18,14 +18,16 @@ typedef struct ich_predict_options {
     bool heatmaps;               /* heatmaps/<study_id>.nii.gz and heatmaps/<study_id>/<slice_index>.png */
     ich_explain_options explain; /* what they show; zeros: evidence for `any`, by the default method */
     bool keep_ids;               /* name studies of a folder of DICOM by StudyInstanceUID, not by its hash */
+    ich_skipped *flagged; /* gets the studies that were answered, but are unlike training's; may be NULL */
 } ich_predict_options;
 
-/* `input`: dataset folder, file, or folder of DICOM (scans.h), which is made a dataset in folder/scans.
+/* `input`: dataset folder, volume, or DICOM (scans.h), which is made a dataset in folder/scans.
  * Writes folder/studies.csv and slices.csv, about.csv
  * (`key,value`: where the answers come from, which report shows and follows to the scans), and skipped.csv if
- * a study could not be read or answered: such a study is added to `skipped` and the rest goes on. Fails if no
- * study is left, the folder cannot be written, or *stop (may be NULL) becomes nonzero; the tables are then as
- * they were before.
+ * a study could not be read or answered: such a study is added to `skipped` and the rest goes on;
+ * flagged.csv, of the same columns, if a study is unlike those that the model learned from (likeness.h).
+ * Fails if no study is left, the folder cannot be written, or *stop (may be NULL) becomes nonzero; the tables
+ * are then as they were before.
  *
  * A study's `seconds` run from opening its file to its last output, the wait for the study before it
  * included. */

@@ -197,7 +197,9 @@ static bool read_evaluation(page *p, ich_error *err) {
         p->calibration = read_optional_text(folder, "calibration.svg");
         if (isnan(p->threshold)) p->threshold = find_threshold(p);
     }
-    if (isnan(p->threshold)) p->threshold = 0.5;
+    const char *own = find_about(p, "threshold"); /* infer/calibrate.h */
+    if (isnan(p->threshold) && own) p->threshold = strtod(own, NULL);
+    if (!(p->threshold >= 0 && p->threshold <= 1)) p->threshold = 0.5;
     return true;
 }
 

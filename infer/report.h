@@ -18,7 +18,8 @@ typedef struct ich_report_options {
     const char *out;   /* folder of index.html; NULL: <predictions>/report */
     const char *scans; /* what was predicted, dataset or file; NULL: where predict found it (about.csv) */
     const char *evaluation; /* folder that evaluate wrote, for ROC and calibration; NULL: none */
-    double threshold;       /* from which a study is called positive; NaN: the evaluation's, or else 0.5 */
+    double threshold;       /* from which a study is called positive; NaN: the evaluation's, the
+                             * model's, or else 0.5 */
     size_t picture_budget;  /* bytes of pictures in the page before base64; each study has the same share */
     const ich_progress *progress; /* may be NULL */
 } ich_report_options;

@@ -7,6 +7,7 @@
 #include "tensor/team.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MAX_SLICE_INDEX = 1 << 20 }; /* keeps a lying slice_index from asking for the machine's memory */
 
@@ -38,16 +39,29 @@ static bool set_scan(ich_scan *scan, const char *study_id, size_t id_length, con
 
 /* -- one file ------------------------------------------------------------------------------------------ */
 
-static bool list_file(ich_scans *scans, const char *path, ich_error *err) {
+static const char *name_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* Letters of the name before the ending of a NIfTI or Analyze file; 0 if it has none. */
+static size_t stem_length(const char *path) {
     static const char *const endings[] = {".nii.gz", ".nii", ".hdr", ".img", ".hdr.gz", ".img.gz"};
-    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    const char *name = name_of(path);
     const size_t length = strlen(name);
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         const size_t tail = strlen(endings[i]);
-        if (length <= tail || strcmp(name + length - tail, endings[i]) != 0) continue;
-        return make_scans(scans, 1, err) && set_scan(&scans->scans[0], name, length - tail, path, err);
+        if (length > tail && strcasecmp(name + length - tail, endings[i]) == 0) return length - tail;
     }
-    return ich_fail(err, "%s: not a scan: give a dataset folder or a .nii, .nii.gz, .hdr or .img file", path);
+    return 0;
+}
+
+static bool list_file(ich_scans *scans, const char *path, ich_error *err) {
+    const size_t length = stem_length(path);
+    if (length == 0)
+        return ich_fail(err, "%s: not a scan: give a dataset folder or a .nii, .nii.gz, .hdr or .img file",
+                        path);
+    return make_scans(scans, 1, err) && set_scan(&scans->scans[0], name_of(path), length, path, err);
 }
 
 /* -- a dataset ----------------------------------------------------------------------------------------- */
@@ -151,9 +165,11 @@ bool ich_scans_list(ich_scans *scans, const char *input, ich_error *err) {
 
 /* -- DICOM --------------------------------------------------------------------------------------------- */
 
-static bool is_dataset(const char *folder) {
-    char *table = ich_path_join(folder, "studies.csv");
-    const bool is = table == NULL || ich_path_exists(table);
+/* A folder without studies.csv, or a file that is no NIfTI by its name. */
+static bool is_dicom(const char *input) {
+    if (!ich_path_is_folder(input)) return ich_path_exists(input) && stem_length(input) == 0;
+    char *table = ich_path_join(input, "studies.csv");
+    const bool is = table != NULL && !ich_path_exists(table);
     free(table);
     return is;
 }
@@ -171,7 +187,7 @@ bool ich_scans_import(const char *input, const char *folder, bool keep_ids, char
                       const ich_progress *progress, const volatile int *stop, ich_skipped *skipped,
                       ich_error *err) {
     *dataset = NULL;
-    if (!ich_path_is_folder(input) || is_dataset(input)) return true;
+    if (!is_dicom(input)) return true;
     char *out = ich_path_join(folder, "scans");
     if (out == NULL) return ich_fail(err, "%s: no memory for a path", folder);
     const ich_import options = {.kind = "dicom",
@@ -182,9 +198,11 @@ bool ich_scans_import(const char *input, const char *folder, bool keep_ids, char
                                 .processes = ich_team_size()};
     ich_import_result result;
     ich_error why = {0};
-    bool done =
-        ich_import_run(&options, &result, progress, stop, &why) ||
+    bool done = ich_import_run(&options, &result, progress, stop, &why);
+    if (!done && ich_path_is_folder(input))
         ich_fail(err, "%s (taken for a folder of DICOM, as there is no %s/studies.csv)", why.text, input);
+    else if (!done)
+        ich_fail(err, "%s (taken for DICOM, as its name is no NIfTI file's)", why.text);
     done = done && keep_skipped(skipped, &result.skipped, err);
     ich_import_result_free(&result);
     if (done) {

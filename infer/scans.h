@@ -1,5 +1,5 @@
-/* scans.h: what a prediction is asked for: the studies of a dataset folder, or one file, or a folder of
- * DICOM.
+/* scans.h: what a prediction is asked for: the studies of a dataset folder, or one volume, or DICOM: a folder
+ * or a file.
  *
  * Of a dataset, studies.csv gives identity and place, and slices.csv, where there is one, gives only the
  * image identifiers that the answers carry: labels play no part here.
@@ -27,8 +27,9 @@ typedef struct ich_scans {
  * the study_id. */
 bool ich_scans_list(ich_scans *scans, const char *input, ich_error *err);
 
-/* A folder that is no dataset is taken for DICOM and made one (data/import.h), at folder/scans; its path goes
- * to *dataset, in fresh memory, and what was left out to `skipped`. *dataset stays NULL for any other input.
+/* A folder that is no dataset, or a file that is no NIfTI by its name, is taken for DICOM and made a dataset
+ * (data/import.h), at folder/scans; its path goes to *dataset, in fresh memory, and what was left out to
+ * `skipped`. *dataset stays NULL for any other input.
  */
 bool ich_scans_import(const char *input, const char *folder, bool keep_ids, char **dataset,
                       const ich_progress *progress, const volatile int *stop, ich_skipped *skipped,

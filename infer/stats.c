@@ -200,6 +200,22 @@ double ich_threshold_for_sensitivity(const double *score, const double *label, s
     return best;
 }
 
+/* Sensitivity + specificity - 1, times both counts: whole numbers, so that equal is equal. */
+double ich_threshold_youden(const double *score, const double *label, size_t n) {
+    cases c = count_classes(label, n);
+    double best = -INFINITY, threshold = NAN;
+    if (!c.positives || !c.negatives || !sort(&c, score, label)) return NAN;
+    for (run r = {0}; next_run(&c, &r);) {
+        const double index = (double)(r.ones_before + r.ones) * (double)c.negatives -
+                             (double)(r.zeros_before + r.zeros) * (double)c.positives;
+        if (index <= best) continue;
+        best = index;
+        threshold = r.score;
+    }
+    free(c.pairs);
+    return threshold;
+}
+
 /* -- probabilities ------------------------------------------------------------------------------------- */
 
 ich_figure ich_brier(const double *score, const double *label, size_t n) {

@@ -60,5 +60,8 @@ size_t ich_roc(const double *score, const double *label, size_t n, double *thres
  * sensitivity is at least `target`; a score that occurs. NaN when there is none. */
 double ich_threshold_for_ppv(const double *score, const double *label, size_t n, double target);
 double ich_threshold_for_sensitivity(const double *score, const double *label, size_t n, double target);
+/* The highest score with the greatest sensitivity + specificity (Youden 1950). NaN when a class is missing.
+ */
+double ich_threshold_youden(const double *score, const double *label, size_t n);
 
 #endif

@@ -27,13 +27,15 @@ void ich_reader_close(ich_reader *reader) {
 /* -- CNN ----------------------------------------------------------------------------------------------- */
 
 /* All slices' features [slices][c]. */
-static bool run_cnn(ich_reader *reader, const ich_volume *volume, float *features, ich_error *err) {
+static bool run_cnn(ich_reader *reader, const ich_volume *volume, float *features, ich_look *look,
+                    ich_error *err) {
     const int node = reader->model->features, chunk = reader->cnn.chunk;
     const size_t width = ich_shape_count(reader->model->graph.nodes[node].shape);
     ich_cnn_forget(&reader->cnn);
     for (int first = 0; first < volume->slices; first += chunk) {
         const int rows = volume->slices - first < chunk ? volume->slices - first : chunk;
         if (!ich_cnn_hold_range(&reader->cnn, volume, first, rows, err)) return false;
+        ich_cnn_look(&reader->cnn, look);
         memcpy(features + (size_t)first * width, ich_cnn_value(&reader->cnn, node, first),
                (size_t)rows * width * sizeof *features);
     }
@@ -124,7 +126,8 @@ bool ich_reader_answer(ich_reader *reader, const ich_volume *volume, ich_answer 
     const size_t width = ich_shape_count(reader->model->graph.nodes[reader->model->features].shape);
     float *features = ich_new((size_t)volume->slices, width * sizeof *features, "features", err);
     const bool done = make_answer(reader, volume->slices, answer, err) && features != NULL &&
-                      run_cnn(reader, volume, features, err) && run_head(reader, features, answer, err) &&
+                      run_cnn(reader, volume, features, &answer->look, err) &&
+                      run_head(reader, features, answer, err) &&
                       (!reader->explains || explain(reader, volume, answer, err));
     free(features);
     if (!done) ich_answer_free(answer);

@@ -5,7 +5,7 @@
  * positive as its most positive slice, and "attention" is each slice's share of the summed probability of
  * `any`, so that it ranks slices and sums to 1 as real attention does.
  *
- * Calls: model, cnn, head, explain, data (volume). Called by: predict.
+ * Calls: model, cnn, head, explain, likeness, data (volume). Called by: predict.
  */
 #ifndef ICH_INFER_STUDY_H
 #define ICH_INFER_STUDY_H
@@ -15,6 +15,7 @@
 #include "infer/cnn.h"
 #include "infer/explain.h"
 #include "infer/head.h"
+#include "infer/likeness.h"
 #include "infer/model.h"
 
 typedef struct ich_reader {
@@ -30,6 +31,7 @@ typedef struct ich_answer {
     double study[ICH_LABELS];    /* probabilities */
     double (*slice)[ICH_LABELS]; /* [slices], network order */
     double *attention;           /* [slices], sums to 1 */
+    ich_look look;               /* what the network saw (likeness.h) */
     float *heat;                 /* [slices][grid.height][grid.width], 0 … 1; NULL without heatmaps */
 } ich_answer;
 

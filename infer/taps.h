@@ -4,7 +4,7 @@
  * transition. Its value is all that the rest of the CNN sees, so a map of it can explain the whole answer,
  * and backward can begin and end there.
  *
- * Calls: layers (graph). Called by: cnn, trace, explain.
+ * Calls: layers (graph). Called by: cnn, descent, explain.
  */
 #ifndef ICH_INFER_TAPS_H
 #define ICH_INFER_TAPS_H

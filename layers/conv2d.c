@@ -161,6 +161,7 @@ const ich_layer ICH_NAME(ich_layer_conv2d) = {
     .params = params,
     .prepared = prepared,
     .scratch = scratch,
+    .cheap = true,
     .prepare = prepare,
     .forward = forward,
     .backward = backward,

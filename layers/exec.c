@@ -25,6 +25,8 @@ static void wire_backward(ich_exec *e, ich_step *step) {
     back->out = value_again(e, step->out);
     step->redo = *back;
     step->redo.again = true;
+    step->redo.scratch = buffer_at(e, step->redo_scratch);
+    back->scratch = buffer_at(e, step->back_scratch);
     if (!back->gradient) return;
     for (int i = 0; i < node->n_inputs; i++) back->d_in[i] = buffer_at(e, e->gradient[node->inputs[i]]);
     back->d_out = buffer_at(e, e->gradient[step->out]);
@@ -34,15 +36,14 @@ static void wire_backward(ich_exec *e, ich_step *step) {
 /* The pointers into the arena, which stay the same for the exec's whole life. */
 static void wire_memory(ich_exec *e) {
     e->planned = e->arena.base;
-    e->scratch = e->planned + e->planned_bytes;
-    e->fold = e->scratch + e->scratch_bytes;
+    e->fold = e->planned + e->planned_bytes;
     e->permanent = e->fold + e->fold_bytes;
     for (int s = 0; s < e->n_steps; s++) {
         ich_step *step = &e->steps[s];
         const ich_node *node = node_of(e, step->node);
         ich_call *call = &step->call;
         call->saved = buffer_at(e, step->saved);
-        call->scratch = e->scratch;
+        call->scratch = buffer_at(e, step->scratch);
         call->prepared = step->prepared_bytes ? e->permanent + step->prepared_offset : NULL;
         for (int i = 0; i < node->n_inputs; i++) call->in[i] = buffer_at(e, e->value[node->inputs[i]]);
         if (step->add_value >= 0) call->add = buffer_at(e, e->value[step->add_value]);
@@ -184,7 +185,13 @@ void ich_exec_forward(ich_exec *e, int rows, int studies, const int *offsets) {
             calls[c]->offsets = offsets;
         }
         e->layers[node_of(e, e->steps[s].node)->op]->forward(calls[0]);
+        if (e->watcher) e->watcher(e->watcher_self, e->steps[s].out);
     }
+}
+
+void ich_exec_watch(ich_exec *e, ich_exec_watcher *watcher, void *self) {
+    e->watcher = watcher;
+    e->watcher_self = self;
 }
 
 /* Values that were dropped after forward and that backward of step s is the first to need. */

@@ -31,7 +31,8 @@ typedef struct ich_exec_options {
     bool training;         /* dropout */
     bool pack_on_use;      /* weights change before every pass: pack them when a layer needs them and keep no
                               packed copy; otherwise once in ich_exec_prepare */
-    bool keep_all;         /* no fusing, no sharing: every node's value stays readable (audit, heatmaps) */
+    bool no_fusing;        /* each node is a step of its own, for ich_exec_watch */
+    bool keep_all;         /* … and no sharing of memory: every node's value stays readable */
     const void *kernels;   /* table of that precision; NULL: the active one */
 } ich_exec_options;
 
@@ -63,6 +64,11 @@ void ich_exec_key(ich_exec *exec, uint64_t seed, uint64_t step);
 /* Runs `rows` ≤ max_rows slices of `studies` ≤ max_studies studies. offsets [studies + 1] as in layer.h; it
  * must stay valid until backward is done; NULL when the part has no per-study layer (then studies = 0). */
 void ich_exec_forward(ich_exec *exec, int rows, int studies, const int *offsets);
+/* Calls `watcher` in later forward passes after each step, with the node whose value it made: with no_fusing,
+ * after each node. The value lies at ich_exec_value until the next step begins. NULL: nobody watches. */
+typedef void ich_exec_watcher(void *self, int node);
+void ich_exec_watch(ich_exec *exec, ich_exec_watcher *watcher, void *self);
+
 /* After forward, with the outputs' gradients filled: adds to the bound gradients. */
 void ich_exec_backward(ich_exec *exec);
 

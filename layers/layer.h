@@ -119,7 +119,8 @@ typedef struct ich_layer {
     unsigned needs, fuses;
     bool in_place;          /* out may be in[0], and d_in[0] may be d_out */
     bool in_place_backward; /* only d_in[0] may be d_out (batch norm) */
-    bool cheap;             /* computing out again costs less than keeping it until backward (plan.c) */
+    bool cheap; /* computing out again costs less than keeping it until backward; with `macs`: where
+                   they are few an element (plan.c) */
 
     /* Infers the output of one row; fails with what is wrong about attr or inputs (graph.c adds the node's
      * name). */
@@ -130,7 +131,7 @@ typedef struct ich_layer {
     /* Bytes for call->rows, ->studies and ->gradient (pointers are not set yet). NULL: none. */
     size_t (*prepared)(const ich_call *call); /* 0 with ->pack_on_use */
     size_t (*saved)(const ich_call *call);
-    size_t (*scratch)(const ich_call *call); /* for forward, backward and prepare alike: the largest */
+    size_t (*scratch)(const ich_call *call); /* for forward and backward alike: the larger */
     void (*prepare)(const ich_call *call);   /* after the weights changed: param -> prepared (forward's, and
                                                 backward's if gradient) */
     void (*forward)(const ich_call *call);

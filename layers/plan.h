@@ -17,14 +17,15 @@ typedef struct ich_buffer {
 
 /* One layer's work, with the neighbours that were fused into it. -1: none. */
 typedef struct ich_step {
-    int node;                               /* the layer itself */
-    int norm;                               /* batch norm folded into its weights */
-    int out;                                /* the last node fused: whose value the step produces */
-    int add_value;                          /* the node whose value is added */
-    int saved;                              /* buffer */
-    int redo_before;                        /* the step before whose backward it is computed again; -1 */
-    size_t prepared_bytes, prepared_offset; /* in the permanent part of the arena */
-    size_t bias_bytes, bias_offset;         /* folded bias, likewise */
+    int node;                                /* the layer itself */
+    int norm;                                /* batch norm folded into its weights */
+    int out;                                 /* the last node fused: whose value the step produces */
+    int add_value;                           /* the node whose value is added */
+    int saved;                               /* buffer */
+    int scratch, back_scratch, redo_scratch; /* buffers */
+    int redo_before;                         /* the step before whose backward it is computed again; -1 */
+    size_t prepared_bytes, prepared_offset;  /* in the permanent part of the arena */
+    size_t bias_bytes, bias_offset;          /* folded bias, likewise */
     /* Everything that does not change from run to run: for forward, for backward, for forward again. */
     ich_call call, back, redo;
 } ich_step;
@@ -42,12 +43,14 @@ struct ich_exec {
     bool *wants;           /* [n_nodes] its gradient is wanted */
     ich_buffer *buffers;
     int n_buffers;
-    size_t scratch_bytes, fold_bytes; /* the largest any step needs */
-    size_t planned_bytes;             /* the shared part: all buffers, packed */
+    size_t fold_bytes;    /* the largest any step needs */
+    size_t planned_bytes; /* the shared part: all buffers, packed */
     size_t total_bytes;
     ich_arena arena;
-    unsigned char *planned, *scratch, *fold, *permanent;
+    unsigned char *planned, *fold, *permanent;
     unsigned char *values; /* bound by the caller */
+    ich_exec_watcher *watcher;
+    void *watcher_self;
 };
 
 /* Everything but the arena. On failure the caller frees the exec. */

@@ -143,12 +143,22 @@ static void product(int m, int n, int k, matrix a, matrix b, target c) {
 
 /* -- A · Bᵀ -------------------------------------------------------------------------------------- */
 
+#ifdef __clang__ /* which the fuzzers are built with; it has no shuffle by a vector of lanes */
+ICH_INLINE ich_vec shuffle(ich_vec v, ich_mask lane) {
+    ich_vec to;
+    ICH_UNROLL for (int i = 0; i < ICH_LANES; i++) to[i] = v[lane[i]];
+    return to;
+}
+#else
+#define shuffle __builtin_shuffle
+#endif
+
 /* The sum of a vector's lanes, by halves. */
 ICH_INLINE float lane_sum(ich_vec v) {
     ich_mask lane;
     ICH_UNROLL for (int i = 0; i < ICH_LANES; i++) lane[i] = i;
     ICH_UNROLL for (int half = ICH_LANES / 2; half > 0; half /= 2) v +=
-        __builtin_shuffle(v, (lane + half) & (ICH_LANES - 1));
+        shuffle(v, (lane + half) & (ICH_LANES - 1));
     return v[0];
 }
 

@@ -2,6 +2,8 @@
  * over, so that a refused file leaves the run as it was. */
 #include "checkpoint.h"
 
+#include "infer/provenance.h"
+
 #include "data/safetensors.h"
 #include <ctype.h>
 #include <errno.h>
@@ -43,8 +45,9 @@ static const struct counter {
     {"tally_loss", offsetof(counters, tally_loss), true},
 };
 enum { COUNTERS = sizeof table / sizeof *table, COUNTER_TEXT = 40 };
-enum { KEY_FORMAT, KEY_VERB, KEY_DATASET, KEY_PARENT, KEY_LOG, TEXT_KEYS };
-static const char *const text_keys[TEXT_KEYS] = {"format", "verb", "dataset", "parent", "log"};
+enum { KEY_FORMAT, KEY_VERB, KEY_DATASET, KEY_PARENT, KEY_LOG, KEY_ANCESTRY, TEXT_KEYS };
+static const char *const text_keys[TEXT_KEYS] = {"format", "verb", "dataset",
+                                                 "parent", "log",  ICH_META_ANCESTRY};
 enum { TENSORS = 6 };
 
 static counters counters_of(const ich_checkpoint *c) {
@@ -118,12 +121,14 @@ bool ich_checkpoint_save(const ich_checkpoint *c, const char *path, ich_error *e
                                      .count = arrays[i].count,
                                      .data = arrays[i].data};
     const char *parent = ich_model_meta(c->model, "parent");
+    const char *ancestry = ich_model_meta(c->model, ICH_META_ANCESTRY);
     const char *keys[TEXT_KEYS + COUNTERS], *values[TEXT_KEYS + COUNTERS];
     memcpy(keys, text_keys, sizeof text_keys);
     values[KEY_FORMAT] = FORMAT;
     values[KEY_VERB] = c->verb;
     values[KEY_DATASET] = c->fingerprint;
     values[KEY_PARENT] = parent ? parent : "";
+    values[KEY_ANCESTRY] = ancestry ? ancestry : "";
     values[KEY_LOG] = ich_log_text(c->log);
     const counters now = counters_of(c);
     char texts[COUNTERS][COUNTER_TEXT];
@@ -200,8 +205,11 @@ static bool read_arrays(const ich_checkpoint *c, const ich_safetensors *st, cons
 
 static bool restore(const ich_checkpoint *c, const ich_safetensors *st, const counters *now, ich_error *err) {
     const char *parent = ich_safetensors_metadata(st, text_keys[KEY_PARENT]);
+    const char *ancestry = ich_safetensors_metadata(st, text_keys[KEY_ANCESTRY]);
     const char *log = ich_safetensors_metadata(st, text_keys[KEY_LOG]);
     if (parent && *parent && !ich_model_set_meta(c->model, "parent", parent, err)) return false;
+    if (ancestry && *ancestry && !ich_model_set_meta(c->model, ICH_META_ANCESTRY, ancestry, err))
+        return false;
     if (log && !ich_log_restore(c->log, log, err)) return false;
     *c->position = (ich_position){.epoch = (int)now->epoch,
                                   .batch = now->batch,

@@ -3,6 +3,8 @@
 #include "loop.h"
 
 #include "data/file.h"
+#include "infer/likeness.h"
+#include "infer/provenance.h"
 #include "run.h"
 #include "tensor/arena.h"
 #include "tensor/team.h"
@@ -25,17 +27,6 @@ static bool has_state(const ich_loop *loop) {
     return there;
 }
 
-/* Identity of a model: FNV-1a over its numbers. */
-static void hash_values(const ich_model *model, char hex[17]) {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (int p = 0; p < model->graph.n_params; p++) {
-        const ich_param *param = &model->graph.params[p];
-        const unsigned char *bytes = (const unsigned char *)(model->values + param->offset);
-        for (size_t i = 0; i < param->count * sizeof(float); i++) hash = (hash ^ bytes[i]) * 0x100000001b3u;
-    }
-    snprintf(hex, 17, "%016llx", (unsigned long long)hash);
-}
-
 static bool start_from(ich_loop *loop, const char *init, ich_error *err) {
     ich_model parent;
     if (!ich_model_load(&parent, init, err)) return false;
@@ -44,9 +35,7 @@ static bool start_from(ich_loop *loop, const char *init, ich_error *err) {
     bool done =
         ich_model_adopt(&loop->model, &parent, &copied, &why) || ich_fail(err, "%s: %s", init, why.text);
     if (done) {
-        char hex[17];
-        hash_values(&parent, hex);
-        done = ich_model_set_meta(&loop->model, "parent", hex, err);
+        done = ich_provenance_inherit(&loop->model, &parent, err);
         ich_progress_line(loop->job->progress, "%s: %d of %d arrays taken over", init, copied,
                           loop->model.graph.n_params);
     }
@@ -62,10 +51,36 @@ static bool make_model(ich_loop *loop, bool image_head, ich_error *err) {
     if (!ich_model_create(&loop->model, &recipe, image_head, !image_head, err)) return false;
     if (!ich_model_set_meta(&loop->model, "verb", loop->verb, err) ||
         !ich_model_set_meta(&loop->model, "dataset", loop->source.fingerprint, err) ||
-        !ich_model_set_meta(&loop->model, "seed", seed, err))
+        !ich_model_set_meta(&loop->model, "seed", seed, err) || !ich_provenance_stamp(&loop->model, err))
         return false;
     if (!loop->job->init || has_state(loop)) return true; /* a checkpoint holds all weights */
     return start_from(loop, loop->job->init, err);
+}
+
+/* What the studies look like that this model learns from goes into its file, so that prediction can tell
+ * which are unlike them (infer/likeness.h). Of many studies, some: spread evenly over the list. */
+static bool learn_likeness(ich_loop *loop, ich_error *err) {
+    const ich_source *source = &loop->source;
+    const ich_preprocess *preprocess = &source->cache.preprocess;
+    const size_t n = source->n_train < ICH_LIKENESS_STUDIES ? source->n_train : ICH_LIKENESS_STUDIES;
+    ich_likeness likeness = {0};
+    uint8_t *bytes = ich_new((size_t)preprocess->size * (size_t)preprocess->size,
+                             (size_t)preprocess->channels, "a slice", err);
+    bool done = bytes != NULL;
+    for (size_t i = 0; done && i < n && !ich_stopped(loop->job); i++) {
+        const uint32_t study = source->train[i * source->n_train / n];
+        ich_look look = {0};
+        for (int z = 0; done && z < source->cache.slices[study]; z++) {
+            done = ich_cache_slice(&source->cache, study, z, bytes, err);
+            if (done) ich_look_add(&look, preprocess, bytes);
+        }
+        ich_likeness_learn(&likeness, preprocess, &look);
+    }
+    free(bytes);
+    char *text = done ? ich_likeness_text(&likeness, err) : NULL;
+    done = text && ich_model_set_meta(&loop->model, ICH_INPUTS, text, err);
+    free(text);
+    return done;
 }
 
 static bool make_optimizer(ich_loop *loop, ich_error *err) {
@@ -98,7 +113,7 @@ bool ich_loop_open(ich_loop *loop, const ich_train_job *job, const char *verb, b
             "%s: no split: learning from all studies, without validation; 'ichor split' makes one",
             job->dataset);
     return make_model(loop, image_head, err) && ich_source_decode(&loop->source, job, err) &&
-           make_optimizer(loop, err);
+           learn_likeness(loop, err) && make_optimizer(loop, err);
 }
 
 void ich_loop_close(ich_loop *loop) {
@@ -272,6 +287,16 @@ static void tell(const ich_loop *loop, const ich_log_row *row, bool best) {
                       judged && best ? ", the best so far" : "");
 }
 
+/* What the model's file tells of the epoch: the log's last line, but for the seconds, which differ from run
+ * to run. */
+static bool note_row(ich_loop *loop, const ich_log_row *row, ich_error *err) {
+    char text[160], auc[32] = "";
+    if (!isnan(row->auc)) snprintf(auc, sizeof auc, ", AUC %.6f", row->auc);
+    snprintf(text, sizeof text, "epoch %d of %d, %s: loss %.6f%s, lr %.6g", row->epoch,
+             loop->job->recipe.epochs, row->split, row->loss, auc, row->lr);
+    return ich_model_set_meta(&loop->model, "log", text, err);
+}
+
 /* Validation, best and last model, log rows, next epoch, checkpoint: in this order, so that a run killed in
  * between repeats it from the older checkpoint and writes the same again. */
 static bool finish_epoch(ich_loop *loop, const ich_learner *learner, const ich_tally *val, double seconds,
@@ -292,7 +317,8 @@ static bool finish_epoch(ich_loop *loop, const ich_learner *learner, const ich_t
         if (best) loop->at.best = row.loss;
     }
     if (best) loop->at.best_epoch = row.epoch;
-    if (!check_finite(loop, err) || !save_model(loop, ICH_RUN_LAST, err)) return false;
+    if (!check_finite(loop, err) || !note_row(loop, &row, err) || !save_model(loop, ICH_RUN_LAST, err))
+        return false;
     if ((best && !save_model(loop, ICH_RUN_MODEL, err)) || !save_log(loop, err)) return false;
     tell(loop, &row, best);
     loop->at.epoch++;

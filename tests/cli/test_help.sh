@@ -2,7 +2,7 @@
 # What a newcomer reads.
 . "$(dirname "$0")/lib.sh"
 
-verbs="synth import split pretrain finetune predict evaluate report inspect bench"
+verbs="synth import split preview pretrain finetune predict evaluate compare calibrate report inspect export audit bench"
 
 test_overview_lists_every_verb() {
     local words

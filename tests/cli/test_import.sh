@@ -57,4 +57,12 @@ test_a_folder_of_dicom_can_be_asked_about() {
         mkdir empty && run 1 predict model empty --out other && said "studies.csv"
 }
 
+test_a_single_dicom_file_can_be_asked_about() {
+    study scans && pretrained model || return
+    run 0 predict model scans/slice.dcm --out answers && rows answers/studies.csv 1 && rows answers/slices.csv 1 &&
+        cp scans/slice.dcm scans/IM0001 && run 0 predict model scans/IM0001 --out more && rows more/studies.csv 1 &&
+        echo hello >notes.txt && run 1 predict model notes.txt --out other && said notes.txt "no DICOM file" &&
+        run 1 predict model absent.dcm --out other && said absent.dcm "no such file"
+}
+
 run_tests

@@ -34,7 +34,7 @@ test_from_pretraining_to_the_page() {
     run 0 finetune d --out f --init r --epochs 1 && silent && holds f/recipe.ini "size = 32" "epochs = 1" &&
         run 0 predict f d --out p --heatmaps && silent && header p/studies.csv "study_id,n_slices,$labels,seconds" &&
         rows p/studies.csv 6 && header p/slices.csv "study_id,slice_index,image_id,$labels,attention" &&
-        there p/heatmaps/a1-0000.nii.gz p/heatmaps/a1-0000/000.png p/recipe.ini && gone p/skipped.csv || return
+        there p/heatmaps/a1-0000.nii.gz p/heatmaps/a1-0000/000.png p/recipe.ini && gone p/skipped.csv p/flagged.csv || return
     run 0 evaluate p d --out e && silent && holds out "any hemorrhage, per study" AUC PPV &&
         header e/metrics.csv "level,label,metric,value,ci_low,ci_high,method,n,n_positive" &&
         there e/roc.csv e/calibration.csv e/recipe.ini && run 0 evaluate p d --out e --quiet && [ ! -s out ] || return
@@ -59,9 +59,22 @@ test_attention_sums_to_one() {
 }
 
 test_inspect_shows_each_node() {
-    pretrained r && run 0 inspect r && silent && holds out "arch: resnet18" layer4.1.conv2 "11179590 parameters" &&
+    pretrained r && run 0 inspect r && silent && holds out "arch: resnet18" layer4.1.conv2 "11179590 parameters" "inputs: 4 " &&
         run 0 inspect r/model.safetensors --csv && header out "name,op,one,input,output,parameters,macs,bytes" &&
         holds out "conv1,conv2d"
+}
+
+test_provenance_leads_back_to_random_numbers() {
+    phantoms d && pretrained r && run 0 finetune d --out f --init r --epochs 1 --quiet && run 0 finetune d --out g --init f --epochs 1 --seed 5 --quiet || return
+    run 0 inspect r --provenance && silent && holds out "verb: pretrain" "random numbers of seed 0" "epoch 1 of 1, val" &&
+        cp out first && cp f/model.safetensors alone.safetensors && run 0 inspect alone.safetensors --provenance && mv out second || return
+    # the parent's record stands behind the child's, word for word
+    tail -n "$(wc -l <first)" second | cmp - first || fail "$(cat second)" || return
+    run 0 inspect g --provenance && [ "$(grep -c '^model: ' out)" -eq 3 ] && holds out "seed: 5" "compiler" "arch = resnet18" ||
+        fail "$(cat out)" || return
+    [ "$(grep '^model: ' out | sed -n 2p)" = "$(head -n 1 second)" ] || fail "another parent" || return
+    run 0 inspect g --card && silent && holds out "# Model card" "Intended use" "no medical device" "verb: pretrain" &&
+        run 2 inspect g --card --csv && said "exclude each other"
 }
 
 test_inspect_into_a_closed_pipe_is_quiet() {

@@ -28,7 +28,7 @@ test_missing_words_and_options_are_named() {
         wrong "DATASET is missing" pretrain && wrong "--out RUN is missing" pretrain d &&
         wrong "DATASET is missing" finetune --out out-folder && wrong "MODEL INPUT --out DIR" predict m &&
         wrong "--out DIR is missing" predict m i && wrong "--out DIR is missing" evaluate p t &&
-        wrong "ichor report PREDICTIONS" report && wrong "ichor inspect MODEL" inspect &&
+        wrong "ichor report PREDICTIONS" report && wrong "ichor inspect MODEL" inspect && wrong "ichor export MODEL OUT.onnx" export m &&
         wrong "ichor split DATASET" split && wrong "model --arch" bench && wrong "--arch A is missing" bench model &&
         wrong "--mode train|infer is missing" bench model --arch resnet18
 }
@@ -72,6 +72,13 @@ test_thresholds_exclude_each_other() {
 
 test_a_strange_name_stays_one_line() {
     wrong "no verb" "$(printf 'a\nb\033[31m')"
+}
+
+test_a_contact_sheet_is_written() {
+    phantoms d && run 0 preview d sheet.png --studies 3 --size 32 && silent && holds out "row 3: a1-0004: " "sheet.png" &&
+        [ "$(head -c 4 sheet.png | tail -c 3)" = PNG ] && rm d/volumes/a1-0000.nii.gz &&
+        run 3 preview d again.png --quiet && said a1-0000.nii.gz && there again.png &&
+        run 2 preview d sheet.png --windows 40 && said --windows && run 1 preview nowhere x.png && said nowhere && gone x.png
 }
 
 run_tests

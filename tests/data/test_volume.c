@@ -240,8 +240,8 @@ static void headers_that_lie_are_named(void **state) {
     refuse(CHANGED(DIM, int16_t, 3, 5, 0, 3), "0 voxels along axis 2");
     refuse(CHANGED(DIM, int16_t, 3, 5, 4, -3), "-3 voxels along axis 3");
     refuse(CHANGED(DIM, int16_t, 3, 5, 4, 4), "its header lies");
-    refuse(CHANGED(DIM, int16_t, 3, 32767, 32767, 32767), "limit of 2^31");
-    refuse(CHANGED(DIM, int16_t, 3, 32767, 32767, 2), "its header lies");
+    refuse(CHANGED(DIM, int16_t, 3, 32767, 32767, 32767), "limit of 2^29");
+    refuse(CHANGED(DIM, int16_t, 3, 16384, 16384, 2), "its header lies");
     refuse(CHANGED(TYPE, int16_t, 32, 64), "COMPLEX64");
     refuse(CHANGED(TYPE, int16_t, 128, 24), "RGB24");
     refuse(CHANGED(TYPE, int16_t, 4, 8), "claims 8 bits a voxel");
@@ -284,19 +284,44 @@ static void a_volume_without_a_number_is_refused(void **state) {
     free(file);
 }
 
-/* Claims 2^31 voxels of 8 bytes, 16 GiB, in a packed file of a few hundred bytes. */
+static const char *pack(const char *name, const void *bytes, size_t n) {
+    const char *path = scratch_path(name);
+    gzFile file = gzopen(path, "wb9");
+    assert_non_null(file);
+    assert_int_equal(gzwrite(file, bytes, (unsigned)n), n);
+    assert_int_equal(gzclose(file), Z_OK);
+    return path;
+}
+
+/* Claims 2^29 voxels of 8 bytes, 4 GiB, in a packed file of a few hundred bytes. */
 static void a_packed_file_that_claims_gigabytes_is_refused(void **state) {
     (void)state;
     size_t n;
     unsigned char *file = read_bytes(fixture_path("float64.nii"), &n);
-    memcpy(file + 40, (int16_t[]){3, 32767, 32767, 2}, 8);
-    const char *path = scratch_path("bomb.nii.gz");
-    gzFile packed = gzopen(path, "wb");
-    assert_non_null(packed);
-    assert_int_equal(gzwrite(packed, file, (unsigned)n), n);
-    assert_int_equal(gzclose(packed), Z_OK);
+    memcpy(file + 40, (int16_t[]){3, 16384, 16384, 2}, 8);
+    const char *path = pack("bomb.nii.gz", file, n);
     free(file);
     refuse(path, "its header lies");
+}
+
+/* All of its 384 MiB are there, packed to 400 kB: refused before they are unpacked. A packed file may consist
+ * of several, one behind the other (RFC 1952 2.2), so the zeros need packing but once. */
+static void a_gzip_bomb_is_refused(void **state) {
+    (void)state;
+    enum { PIECE = 4 << 20, PIECES = 96 };
+    size_t header_count, n;
+    unsigned char *file = read_bytes(fixture_path("uint8.nii"), &n), *zeros = calloc(1, PIECE);
+    assert_non_null(zeros);
+    memcpy(file + 40, (int16_t[]){3, 1024, 1024, 384}, 8);
+    unsigned char *header = read_bytes(pack("header.gz", file, 352), &header_count);
+    unsigned char *piece = read_bytes(pack("zeros.gz", zeros, PIECE), &n);
+    const char *path = scratch_write("empty.nii.gz", header, header_count);
+    FILE *stream = fopen(path, "ab");
+    assert_non_null(stream);
+    for (int i = 0; i < PIECES; i++) assert_int_equal(fwrite(piece, 1, n, stream), n);
+    assert_int_equal(fclose(stream), 0);
+    free(piece), free(header), free(zeros), free(file);
+    refuse(path, "can only hold emptiness");
 }
 
 static void damaged_packing_is_told_from_truncation(void **state) {
@@ -380,6 +405,7 @@ int main(void) {
         cmocka_unit_test(a_volume_of_one_slice_is_fine),
         cmocka_unit_test(a_volume_without_a_number_is_refused),
         cmocka_unit_test(a_packed_file_that_claims_gigabytes_is_refused),
+        cmocka_unit_test(a_gzip_bomb_is_refused),
         cmocka_unit_test(damaged_packing_is_told_from_truncation),
         cmocka_unit_test(nibabels_own_files_are_read),
         cmocka_unit_test(a_real_ct_is_read),

@@ -160,6 +160,22 @@ def digest(stage, name, value):
     return [stage, name, np.linalg.norm(v), v @ numbers(name + "/probe", v.size), *v[where]]
 
 
+def watch_nodes(model):
+    """What each module that Ichor has a node for puts out, in Ichor's layout; a module that is called once a study
+    (lstm, attention) puts its studies one after another."""
+    seen = {}
+
+    def note(name, y):
+        y = y[0] if isinstance(y, tuple) else y
+        y = y.detach().permute(0, 2, 3, 1) if y.dim() == 4 else y.detach()
+        seen[name] = torch.cat([seen[name], y.contiguous()]) if name in seen else y.contiguous()
+
+    handles = [module.register_forward_hook(lambda _, __, y, name=name: note(name, y))
+               for name, module in model.named_modules()
+               if isinstance(module, (nn.Conv2d, nn.BatchNorm2d, nn.LSTM, Attention)) or name in ("fc", "classifier")]
+    return seen, handles
+
+
 def run(model, images, size, lengths, optimizer, batch_statistics, mil, noise=0):
     """The table of one model; `noise` is added to each convolution, in units of its output's deviation."""
     fill(model)
@@ -175,9 +191,12 @@ def run(model, images, size, lengths, optimizer, batch_statistics, mil, noise=0)
     forward = (lambda: model(x, lengths)) if mil else (lambda: model(x))
     step = optimizer(model)
     table = []
+    seen, handles = watch_nodes(model)
     for i in range(4):
         step.zero_grad()
         logits = forward()
+        for handle in handles:
+            handle.remove()
         loss = loss_of(logits, target)
         table.append(digest(f"loss{i}", "loss", loss))
         table.append(digest(f"logits{i}", "logits", logits))
@@ -185,6 +204,7 @@ def run(model, images, size, lengths, optimizer, batch_statistics, mil, noise=0)
             break
         loss.backward()
         if i == 0:
+            table += [digest("node", name, y) for name, y in seen.items()]
             table += [digest("gradient", n, p.grad) for n, p in model.named_parameters()]
         step.step()
     return table + [digest("after", n, p) for n, p in model.named_parameters()]

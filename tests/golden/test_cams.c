@@ -12,8 +12,8 @@
 #include "data/labels.h"
 #include "golden.h"
 #include "infer/cam.h"
+#include "infer/descent.h"
 #include "infer/head.h"
-#include "infer/trace.h"
 #include "layers/zoo.h"
 
 enum { SLICES = 5, SIZE = 65, LAYERS = 4 };
@@ -42,7 +42,7 @@ static void build(ich_model *model) {
 }
 
 /* From the pictures to the features, with the taps between them, and back. */
-static void run(ich_trace *trace, const ich_model *model) {
+static void run(ich_descent *trace, const ich_model *model) {
     ich_taps first;
     ich_head head;
     ich_error err = {0};
@@ -61,17 +61,17 @@ static void run(ich_trace *trace, const ich_model *model) {
                                       .max_rows = SLICES};
     ich_exec *cnn = ich_exec_create(&model->graph, &options, &err);
     if (!cnn || !ich_head_open(&head, model, true, &err) ||
-        !ich_trace_open(trace, model, &taps, SLICES, &err))
+        !ich_descent_open(trace, model, &taps, SLICES, &err))
         fail_msg("%s", err.text);
     ich_exec_bind(cnn, model->values, NULL);
     ich_exec_prepare(cnn);
     float *images = ich_exec_value(cnn, model->input);
     for (size_t i = 0; i < SLICES * SIZE * SIZE * 3; i++)
         images[i] = (float)golden_number(golden_hash("images13"), i);
-    memcpy(ich_trace_value(trace, 0), images, SLICES * SIZE * SIZE * 3 * sizeof *images);
+    memcpy(ich_descent_value(trace, 0), images, SLICES * SIZE * SIZE * 3 * sizeof *images);
     ich_exec_forward(cnn, SLICES, 0, NULL);
     assert_true(ich_head_run(&head, ich_exec_value(cnn, model->features), SLICES, &err));
-    ich_trace_run(trace, SLICES, ich_head_gradient(&head, ICH_ANY));
+    ich_descent_run(trace, SLICES, ich_head_gradient(&head, ICH_ANY));
     ich_head_close(&head);
     ich_exec_free(cnn);
 }
@@ -79,7 +79,7 @@ static void run(ich_trace *trace, const ich_model *model) {
 static void maps_match_torch(void **state) {
     (void)state;
     ich_model model;
-    ich_trace trace;
+    ich_descent trace;
     ich_csv table;
     ich_error err = {0};
     build(&model);
@@ -92,15 +92,15 @@ static void maps_match_torch(void **state) {
         assert_non_null(heat);
         for (size_t m = 0; m < sizeof methods / sizeof *methods; m++) {
             for (int t = 0; t < SLICES; t++)
-                methods[m].rule(cells, shape.c, ich_trace_value(&trace, i + 1) + t * cells * shape.c,
-                                ich_trace_gradient(&trace, i + 1) + t * cells * shape.c, weights,
+                methods[m].rule(cells, shape.c, ich_descent_value(&trace, i + 1) + t * cells * shape.c,
+                                ich_descent_gradient(&trace, i + 1) + t * cells * shape.c, weights,
                                 heat + t * cells);
             golden_compare_float(&table, methods[m].name, layers[i], heat, (size_t)(SLICES * cells), 1e-3);
         }
         free(heat);
     }
     ich_csv_free(&table);
-    ich_trace_close(&trace);
+    ich_descent_close(&trace);
     free(model.values);
     ich_graph_free(&model.graph);
 }

@@ -175,6 +175,52 @@ static void check_double(run *r) {
     ich_exec_free(exec);
 }
 
+/* -- nodes: what an audit shows, an exec that fuses nothing --------------------------------------------- */
+
+typedef struct watching {
+    run *r;
+    size_t compared;
+} watching;
+
+static void compare_node(void *self, int node) {
+    watching *w = self;
+    run *r = w->r;
+    const ich_node *its = &r->graph.nodes[node];
+    const size_t rows = (size_t)(its->domain == ICH_PER_STUDY ? r->g->studies : r->rows);
+    for (size_t row = 0; row < r->table.n_rows; row++) {
+        if (strcmp(ich_csv_cell(&r->table, row, 0), "node") != 0) continue;
+        if (strcmp(ich_csv_cell(&r->table, row, 1), its->name) != 0) continue;
+        w->compared++;
+        compare_float(&r->table, "node", its->name, ich_exec_value(r->exec, node),
+                      rows * ich_shape_count(its->shape), 1e-4);
+    }
+}
+
+static size_t count_rows(const ich_csv *table, const char *stage) {
+    size_t n = 0;
+    for (size_t row = 0; row < table->n_rows; row++) n += !strcmp(ich_csv_cell(table, row, 0), stage);
+    return n;
+}
+
+static void check_nodes(run *r, const ich_kernels_f32 *kernels) {
+    ich_error err = {0};
+    watching w = {.r = r};
+    ich_exec_options options = options_of(r, ICH_F32, kernels);
+    options.gradient = false;
+    options.no_fusing = true;
+    r->exec = ich_exec_create(&r->graph, &options, &err);
+    if (!r->exec) fail_msg("%s", err.text);
+    ich_exec_bind(r->exec, r->values, NULL);
+    ich_exec_prepare(r->exec);
+    ich_exec_watch(r->exec, compare_node, &w);
+    float *images = ich_exec_value(r->exec, ich_graph_find(&r->graph, "input"));
+    for (size_t i = 0; i < image_count(r); i++) images[i] = (float)number(fnv1a(r->g->images), i);
+    ich_exec_forward(r->exec, r->rows, r->g->mil ? r->g->studies : 0, r->g->mil ? r->offsets : NULL);
+    assert_true(w.compared > 40);
+    assert_int_equal(w.compared, count_rows(&r->table, "node"));
+    ich_exec_free(r->exec);
+}
+
 static void tear_down(run *r) {
     free(r->values);
     free(r->gradients);
@@ -196,6 +242,16 @@ static void models_match_torch_in_float(void **state) {
         }
 }
 
+static void every_node_matches_torch(void **state) {
+    (void)state;
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
+        run r;
+        build(&r, &models[m]);
+        check_nodes(&r, ich_kernels_f32_active());
+        tear_down(&r);
+    }
+}
+
 static void models_match_torch_in_double(void **state) {
     (void)state;
     for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
@@ -208,6 +264,7 @@ static void models_match_torch_in_double(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(models_match_torch_in_float),
+                                       cmocka_unit_test(every_node_matches_torch),
                                        cmocka_unit_test(models_match_torch_in_double)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

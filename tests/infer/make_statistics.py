@@ -3,7 +3,8 @@
 
 From sklearn: AUC, ROC points, average precision, Brier score, log loss, confusion at a threshold. DeLong's interval
 is computed here from its definition, every positive against every negative; Wilson's as the roots of its equation;
-calibration error bin by bin; thresholds for a target by trying every score. An empty field: there is no such figure.
+calibration error bin by bin; thresholds for a target by trying every score; Platt's line and the temperature by scipy's
+root of the gradient, near what sklearn's less exact minimiser finds. An empty field: there is no such figure.
 
 Debian: python3-numpy, python3-scipy, python3-sklearn. Run from anywhere; the output does not change from run to run.
 """
@@ -12,8 +13,9 @@ import math
 import os
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special, stats
 from sklearn import metrics
+from sklearn.calibration import _sigmoid_calibration
 
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
 Z = stats.norm.ppf(0.975)
@@ -87,6 +89,28 @@ def threshold_for(score, label, target, kind):
     return min(good) if kind == "ppv" else max(good)
 
 
+def line(score, label, with_offset):
+    """Slope and offset of the logit with the least log loss against Platt's targets."""
+    logit = special.logit(np.clip(score, 1e-30, 1 - 5e-10))
+    ones = label.sum()
+    target = np.where(label == 1, (ones + 1) / (ones + 2), 1 / (len(label) - ones + 2))
+
+    def gradient(x):
+        error = special.expit(x[0] * logit + (x[1] if with_offset else 0)) - target
+        return [error @ logit, error.sum()] if with_offset else [error @ logit]
+
+    def loss(x):
+        z = x[0] * logit + (x[1] if with_offset else 0)
+        return np.sum(np.logaddexp(0, z) - target * z)
+
+    start = optimize.minimize(loss, [1.0, 0.0] if with_offset else [1.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-13, "maxiter": 5000}).x
+    root = optimize.root(gradient, start, method="hybr", options={"xtol": 1e-14}).x
+    if with_offset:
+        a, b = _sigmoid_calibration(logit, label)
+        assert loss(root) <= loss([-a, -b]) + 1e-9 and loss([-a, -b]) < loss(root) + 1e-4, (root, a, b)
+    return (root[0], root[1] if with_offset else 0.0) if root[0] > 0 else None
+
+
 def figures(score, label):
     n, positives = len(label), int(label.sum())
     both = 0 < positives < n
@@ -103,7 +127,12 @@ def figures(score, label):
     for target in (0.3, 0.55, 0.9, 1.0):
         for kind in ("ppv", "sensitivity"):
             yield "threshold_for_" + kind, target, threshold_for(score, label, target, kind) if positives else None, None, None
+    for name, with_offset in (("platt", True), ("temperature", False)):
+        found = line(score, label, with_offset) if both and len(np.unique(score)) > 1 else None
+        yield name, None, 0 if found else None, *(found or (None, None))
     if both:
+        fpr, tpr, threshold = metrics.roc_curve(label, score, drop_intermediate=False)
+        yield "threshold_youden", 0, threshold[1:][np.argmax((tpr - fpr)[1:].round(12))], None, None
         fpr, tpr, threshold = metrics.roc_curve(label, score, drop_intermediate=False)
         for t, x, y in list(zip(threshold, fpr, tpr))[1:]:  # the first is the corner that calls nothing
             yield "roc", None, t, x, y

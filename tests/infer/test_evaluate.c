@@ -303,6 +303,70 @@ static void a_target_chooses_the_threshold_and_the_file_says_so(void **state) {
     assert_non_null(strstr(b.err.text, "no threshold reaches the target"));
 }
 
+static void a_threshold_chosen_on_one_split_is_judged_on_the_others(void **state) {
+    bench b = make_bench(state);
+    put(b.predictions, "studies.csv", "study_id,any\na,0.9\nb,0.8\nc,0.3\nd,0.2\ne,0.75\nf,0.85\ng,0.1\n");
+    put(b.truth, "studies.csv",
+        "study_id,any,split\na,1,val\nb,1,val\nc,0,val\nd,0,val\ne,1,test\nf,0,test\ng,0,train\n");
+    b.options.threshold = NAN;
+    b.options.choose_on = "val";
+    run_well(&b);
+    assert_true(b.result.threshold == 0.8); /* parts val's classes */
+    assert_int_equal(b.result.n[ICH_LEVEL_STUDY], 3);
+    assert_string_equal(find(&b, "study", "any", "threshold").method,
+                        "highest sensitivity + specificity (Youden 1950) on split val");
+    expect_metric(&b, "study", "any", "sensitivity", "0", "3", "1");
+    b.options.target_sensitivity = 0.5;
+    b.options.split = "test";
+    run_well(&b);
+    assert_true(b.result.threshold == 0.9);
+    assert_int_equal(b.result.n[ICH_LEVEL_STUDY], 2);
+    assert_string_equal(find(&b, "study", "any", "threshold").method,
+                        "for the target sensitivity on split val");
+    b.options.choose_on = "vla";
+    assert_false(run(&b));
+    assert_non_null(strstr(b.err.text, "'vla'"));
+    b.options.split = "nowhere";
+    assert_false(run(&b));
+    assert_non_null(strstr(b.err.text, "split nowhere"));
+}
+
+static void the_models_own_threshold_serves_where_none_is_given(void **state) {
+    bench b = make_bench(state);
+    put(b.predictions, "studies.csv", "study_id,any\na,0.3\nb,0.1\n");
+    put(b.truth, "studies.csv", "study_id,any\na,1\nb,0\n");
+    b.options.threshold = NAN;
+    run_well(&b);
+    assert_true(b.result.threshold == 0.5);
+    put(b.predictions, "about.csv", "key,value\narch,resnet18\nthreshold,0.25\n");
+    run_well(&b);
+    assert_true(b.result.threshold == 0.25);
+    assert_string_equal(find(&b, "study", "any", "threshold").method, "the model's own");
+    put(b.predictions, "about.csv", "key,value\nthreshold,7\n");
+    run_well(&b);
+    assert_true(b.result.threshold == 0.5);
+}
+
+static void draws_of_patients_give_intervals_to_what_has_none(void **state) {
+    bench b = make_bench(state);
+    b.options.bootstrap = 200;
+    put(b.predictions, "studies.csv", "study_id,any,subdural\na,0.9,0.8\nb,0.2,0.3\nc,0.6,0.5\nd,0.4,0.1\n");
+    put(b.truth, "studies.csv", "study_id,patient_id,any,subdural\na,p,1,1\nb,q,0,0\nc,r,1,0\nd,s,0,0\n");
+    run_well(&b);
+    const metric m = find(&b, "study", "any", "brier");
+    assert_true(strtod(m.low, NULL) < strtod(m.value, NULL) && strtod(m.high, NULL) > strtod(m.value, NULL));
+    assert_string_equal(m.method, "Brier 1950; bootstrap of patients, percentile");
+    assert_string_equal(find(&b, "study", "any", "ppv").method, "Wilson 1927");
+    assert_string_equal(find(&b, "study", "any", "accuracy_bootstrap").value, "1");
+    assert_string_equal(find(&b, "study", "macro", "auc").value, "1"); /* of the one type there is */
+    assert_string_equal(find(&b, "study", "macro", "auc").method, "no interval: too few cases to draw from");
+    assert_string_equal(find(&b, "study", "all", "rsna_weighted_log_loss").method,
+                        "RSNA 2019; bootstrap of patients, percentile");
+    put(b.truth, "studies.csv", "study_id,patient_id,any\na,p,1\nb,p,0\nc,p,1\nd,p,0\n");
+    run_well(&b); /* one patient cannot be drawn */
+    assert_string_equal(find(&b, "study", "any", "brier").low, "");
+}
+
 /* -- curves -------------------------------------------------------------------------------------------- */
 
 static void curves_have_a_point_a_score_and_a_row_a_bin(void **state) {
@@ -392,6 +456,9 @@ int main(void) {
         cmocka_unit_test(one_class_alone_still_gives_what_there_is),
         cmocka_unit_test(a_score_equal_to_the_threshold_is_positive),
         cmocka_unit_test(a_target_chooses_the_threshold_and_the_file_says_so),
+        cmocka_unit_test(a_threshold_chosen_on_one_split_is_judged_on_the_others),
+        cmocka_unit_test(the_models_own_threshold_serves_where_none_is_given),
+        cmocka_unit_test(draws_of_patients_give_intervals_to_what_has_none),
         cmocka_unit_test(curves_have_a_point_a_score_and_a_row_a_bin),
         cmocka_unit_test(folders_that_cannot_be_joined_are_refused),
         cmocka_unit_test(wrong_cells_are_named_with_file_and_line),

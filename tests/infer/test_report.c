@@ -308,6 +308,26 @@ static void the_evaluation_brings_its_threshold_and_curves(void **state) {
     assert_non_null(strstr(err.text, "nowhere/metrics.csv"));
 }
 
+static void without_an_evaluation_the_models_own_threshold_serves(void **state) {
+    const char *folder = fresh(state);
+    static const struct {
+        const char *about;
+        double threshold;
+    } table[] = {
+        {"key,value\nthreshold,0.25\n", 0.25}, {"key,value\nthreshold,9\n", 0.5}, {"key,value\n", 0.5}};
+    put_tables(folder);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        ich_report_options options = options_of(folder);
+        put(folder, "about.csv", table[i].about);
+        options.threshold = NAN;
+        char *page = make_page(&options);
+        json_t *data = json_of(page, "data");
+        assert_true(json_real_value(field(data, "threshold")) == table[i].threshold);
+        json_decref(data);
+        free(page);
+    }
+}
+
 /* -- pictures ------------------------------------------------------------------------------------------ */
 
 static void without_pictures_the_page_says_so(void **state) {
@@ -516,6 +536,7 @@ int main(void) {
         cmocka_unit_test(what_is_wrong_in_a_table_is_named),
         cmocka_unit_test(no_study_at_all_makes_an_empty_worklist),
         cmocka_unit_test(the_evaluation_brings_its_threshold_and_curves),
+        cmocka_unit_test(without_an_evaluation_the_models_own_threshold_serves),
         cmocka_unit_test(without_pictures_the_page_says_so),
         cmocka_unit_test(scans_are_shown_with_their_heat),
         cmocka_unit_test(predict_says_where_the_scans_are_and_which_heatmaps_are_its_own),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "data/csv.h"
+#include "infer/calibration.h"
 #include "infer/stats.h"
 #include <math.h>
 #include <stdio.h>
@@ -174,6 +175,48 @@ static void thresholds_for_a_target_are_the_best_that_occur(void **state) {
     assert_int_equal(seen, 13 * 4 * 2);
 }
 
+static void youdens_threshold_is_where_sklearns_curve_is_highest(void **state) {
+    const fixtures *f = *state;
+    static sample s;
+    size_t seen = 0;
+    for (size_t row = 0; row < f->figures.n_rows; row++) {
+        const char *where = ich_csv_cell(&f->figures, row, 0), *what = ich_csv_cell(&f->figures, row, 1);
+        if (strcmp(what, "threshold_youden") != 0) continue;
+        load(f, where, &s);
+        expect(ich_threshold_youden(s.score, s.label, s.n), number(&f->figures, row, 3), where, what);
+        seen++;
+    }
+    assert_int_equal(seen, 10);
+    load(f, "positives only", &s);
+    assert_true(isnan(ich_threshold_youden(s.score, s.label, s.n)));
+}
+
+/* A line that the reference has not (a class missing, answers the wrong way round) is refused with a word. */
+static void calibrating_lines_are_where_scipy_finds_them(void **state) {
+    const fixtures *f = *state;
+    static sample s;
+    static double logit[MOST];
+    size_t fitted = 0, refused = 0;
+    for (size_t row = 0; row < f->figures.n_rows; row++) {
+        const char *where = ich_csv_cell(&f->figures, row, 0), *what = ich_csv_cell(&f->figures, row, 1);
+        if (strcmp(what, "platt") != 0 && strcmp(what, "temperature") != 0) continue;
+        load(f, where, &s);
+        for (size_t i = 0; i < s.n; i++) logit[i] = ich_logit(s.score[i]);
+        ich_line line;
+        const char *why = ich_line_fit(logit, s.label, s.n, !strcmp(what, "platt"), &line);
+        if (isnan(number(&f->figures, row, 3))) {
+            refused += why != NULL && line.slope == 1 && line.offset == 0;
+            continue;
+        }
+        assert_null(why);
+        assert_true(fabs(line.slope - number(&f->figures, row, 4)) < 1e-6);
+        assert_true(fabs(line.offset - number(&f->figures, row, 5)) < 1e-6);
+        fitted++;
+    }
+    assert_int_equal(fitted, 12);
+    assert_true(refused >= 6); /* three sets with a class missing, twice */
+}
+
 static void a_target_met_exactly_counts_as_met(void **state) {
     (void)state;
     double score[100], label[100]; /* 55 of 100, though 0.55 · 100 > 55 in binary */
@@ -254,6 +297,8 @@ int main(void) {
         cmocka_unit_test(proportions_carry_wilsons_interval),
         cmocka_unit_test(counts_at_a_threshold_agree_with_sklearn),
         cmocka_unit_test(thresholds_for_a_target_are_the_best_that_occur),
+        cmocka_unit_test(youdens_threshold_is_where_sklearns_curve_is_highest),
+        cmocka_unit_test(calibrating_lines_are_where_scipy_finds_them),
         cmocka_unit_test(a_target_met_exactly_counts_as_met),
         cmocka_unit_test(roc_points_agree_with_sklearn),
         cmocka_unit_test(a_missing_figure_says_why),

@@ -1,6 +1,7 @@
-/* Every layer's backward is the derivative of its forward, to 1e-6 in double precision. */
-#include "gradient_check.h"
-#include "layer_cases.h"
+/* Every layer's backward is the derivative of its forward, and every kernel table computes the layer, within
+ * bounds that follow from the lengths of sums (audit/layer_check.h). */
+#include "audit/layer_cases.h"
+#include "audit/layer_check.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -11,26 +12,35 @@
 
 #include <cmocka.h>
 
-static const double bound = 1e-6;
+typedef struct tally {
+    size_t checked, wrong;
+    double share; /* of its bound, the largest */
+} tally;
 
-static void backward_is_the_derivative_of_forward(void **state) {
+static void count(void *self, const ich_layer_finding *f) {
+    tally *sum = self;
+    assert_true(f->checked > 0);
+    sum->checked += f->checked;
+    sum->wrong += f->wrong;
+    sum->share = fmax(sum->share, f->error / f->bound);
+    if (f->wrong)
+        print_error("%s (%s), %s, %s: %s is %.12g, expected %.12g; bound %.2g; %zu of %zu are off\n",
+                    f->c->op, f->c->what, f->check, f->kernels, f->where, f->got, f->expected, f->bound,
+                    f->wrong, f->checked);
+}
+
+static void every_result_keeps_its_bound(void **state) {
     (void)state;
-    size_t checked = 0, wrong = 0;
-    double worst = 0;
-    for (const layer_case *c = small_cases; c->op; c++) {
-        if (c->inference) continue;
-        gradient_result result = gradient_check(c, bound);
-        assert_true(result.checked > 0);
-        checked += result.checked;
-        wrong += result.wrong;
-        worst = fmax(worst, result.worst);
-    }
-    print_message("%zu derivatives, largest relative error %.2g\n", checked, worst);
-    assert_int_equal(wrong, 0);
+    tally sum = {0};
+    ich_error err = {0};
+    for (const ich_layer_case *c = ich_small_cases; c->op; c++)
+        if (!ich_layer_check(c, count, &sum, &err)) fail_msg("%s", err.text);
+    print_message("%zu results, the worst at %.2g of its bound\n", sum.checked, sum.share);
+    assert_int_equal(sum.wrong, 0);
 }
 
 static bool has_case(const char *op) {
-    for (const layer_case *c = small_cases; c->op; c++)
+    for (const ich_layer_case *c = ich_small_cases; c->op; c++)
         if (!strcmp(c->op, op) && !c->inference) return true;
     return false;
 }
@@ -62,20 +72,22 @@ static void backward_of_one_layer_broken(const ich_call *call) {
 
 static void a_small_mistake_is_found(void **state) {
     (void)state;
-    const layer_case c = {"tanh", "with a mistake", {0}, {{1, 1, 7}}, {3}};
-    layer_run run;
-    layer_run_init(&run, &c, ICH_F64, ich_kernels_f64_active(), 1);
+    const ich_layer_case c = {"tanh", "with a mistake", {0}, {{1, 1, 7}}, {3}};
+    ich_layer_run run;
+    ich_layer_finding found;
+    assert_true(ich_layer_run_init(&run, &c, ICH_F64, ich_kernels_f64_active(), 1, NULL));
     ich_layer broken = *run.layer;
     broken.backward = backward_of_one_layer_broken;
     run.layer = &broken;
-    gradient_result result = gradient_check_run(&run, bound);
-    assert_int_equal(result.wrong, 1);
-    layer_run_free(&run);
+    assert_true(ich_gradient_check(&run, &found, NULL));
+    assert_int_equal(found.wrong, 1);
+    assert_string_equal(found.where, "d in[0][4]");
+    ich_layer_run_free(&run);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(backward_is_the_derivative_of_forward),
+        cmocka_unit_test(every_result_keeps_its_bound),
         cmocka_unit_test(every_registered_layer_is_checked),
         cmocka_unit_test(both_precisions_list_the_same_layers),
         cmocka_unit_test(a_small_mistake_is_found),

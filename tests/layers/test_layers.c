@@ -1,6 +1,6 @@
 /* Every layer in float, with every kernel table that this processor runs: the same numbers as in double with
  * the reference loops, and the same bytes for any number of threads. */
-#include "layer_cases.h"
+#include "audit/layer_cases.h"
 #include "tensor/team.h"
 
 #include <math.h>
@@ -15,10 +15,11 @@
 /* Of a tensor's largest value. Winograd's transforms lose the most, about 3e-5 (Lavin and Gray 2015). */
 static const double bound = 1e-4;
 
-static void run_case(layer_run *run, const layer_case *c, ich_precision precision, const void *kernels) {
-    layer_run_init(run, c, precision, kernels, layer_run_smooth_seed(c));
-    layer_run_forward(run);
-    if (!c->inference) layer_run_backward(run);
+static void run_case(ich_layer_run *run, const ich_layer_case *c, ich_precision precision,
+                     const void *kernels) {
+    assert_true(ich_layer_run_init(run, c, precision, kernels, ich_layer_run_smooth_seed(c), NULL));
+    ich_layer_run_forward(run);
+    if (!c->inference) ich_layer_run_backward(run);
 }
 
 static double largest(size_t n, const double *x) {
@@ -28,7 +29,7 @@ static double largest(size_t n, const double *x) {
 }
 
 /* How many of the n numbers are off by more than the bound; names the worst. */
-static size_t compare(const layer_run *run, const char *tensor, size_t n, const double *got,
+static size_t compare(const ich_layer_run *run, const char *tensor, size_t n, const double *got,
                       const double *expected) {
     const ich_kernels_f32 *kernels = run->call.kernels;
     double scale = largest(n, expected), worst = 0;
@@ -44,7 +45,7 @@ static size_t compare(const layer_run *run, const char *tensor, size_t n, const 
     return wrong;
 }
 
-static size_t compare_runs(const layer_run *got, const layer_run *expected) {
+static size_t compare_runs(const ich_layer_run *got, const ich_layer_run *expected) {
     size_t wrong = compare(got, "out", got->out_count, got->out, expected->out);
     for (int i = 0; i < got->n_tensors && !got->c->inference; i++)
         wrong += compare(got, got->tensors[i].name, got->tensors[i].count, got->tensors[i].gradient,
@@ -52,29 +53,29 @@ static size_t compare_runs(const layer_run *got, const layer_run *expected) {
     return wrong;
 }
 
-static size_t check_precision(const layer_case *c) {
-    layer_run exact;
+static size_t check_precision(const ich_layer_case *c) {
+    ich_layer_run exact;
     size_t wrong = 0;
     run_case(&exact, c, ICH_F64, ich_kernels_f64_active());
     for (const char *const *name = ich_kernels_available(); *name; name++) {
-        layer_run run;
+        ich_layer_run run;
         run_case(&run, c, ICH_F32, ich_kernels_f32_named(*name));
         wrong += compare_runs(&run, &exact);
-        layer_run_free(&run);
+        ich_layer_run_free(&run);
     }
-    layer_run_free(&exact);
+    ich_layer_run_free(&exact);
     return wrong;
 }
 
 static void float_layers_agree_with_double(void **state) {
     (void)state;
     size_t wrong = 0;
-    for (const layer_case *c = small_cases; c->op; c++) wrong += check_precision(c);
-    for (const layer_case *c = large_cases; c->op; c++) wrong += check_precision(c);
+    for (const ich_layer_case *c = ich_small_cases; c->op; c++) wrong += check_precision(c);
+    for (const ich_layer_case *c = ich_large_cases; c->op; c++) wrong += check_precision(c);
     assert_int_equal(wrong, 0);
 }
 
-static bool same_bytes(const layer_run *a, const layer_run *b) {
+static bool same_bytes(const ich_layer_run *a, const ich_layer_run *b) {
     bool same = !memcmp(a->out, b->out, a->out_count * sizeof *a->out);
     for (int i = 0; i < a->n_tensors && !a->c->inference; i++)
         same = same &&
@@ -82,13 +83,13 @@ static bool same_bytes(const layer_run *a, const layer_run *b) {
     return same;
 }
 
-static size_t check_threads(const layer_case *c, const char *kernels) {
-    layer_run alone;
+static size_t check_threads(const ich_layer_case *c, const char *kernels) {
+    ich_layer_run alone;
     size_t wrong = 0;
     ich_team_set(1);
     run_case(&alone, c, ICH_F32, ich_kernels_f32_named(kernels));
     for (int threads = 2; threads <= 3; threads++) {
-        layer_run run;
+        ich_layer_run run;
         ich_team_set(threads);
         run_case(&run, c, ICH_F32, ich_kernels_f32_named(kernels));
         if (!same_bytes(&run, &alone)) {
@@ -96,9 +97,9 @@ static size_t check_threads(const layer_case *c, const char *kernels) {
                         kernels, threads);
             wrong++;
         }
-        layer_run_free(&run);
+        ich_layer_run_free(&run);
     }
-    layer_run_free(&alone);
+    ich_layer_run_free(&alone);
     return wrong;
 }
 
@@ -106,8 +107,8 @@ static void any_number_of_threads_gives_the_same_bytes(void **state) {
     (void)state;
     size_t wrong = 0;
     for (const char *const *name = ich_kernels_available(); *name; name++) {
-        for (const layer_case *c = small_cases; c->op; c++) wrong += check_threads(c, *name);
-        for (const layer_case *c = large_cases; c->op; c++) wrong += check_threads(c, *name);
+        for (const ich_layer_case *c = ich_small_cases; c->op; c++) wrong += check_threads(c, *name);
+        for (const ich_layer_case *c = ich_large_cases; c->op; c++) wrong += check_threads(c, *name);
     }
     ich_team_set(0);
     assert_int_equal(wrong, 0);
@@ -117,10 +118,10 @@ static void any_number_of_threads_gives_the_same_bytes(void **state) {
  */
 static void dropout_keeps_the_expected_share(void **state) {
     (void)state;
-    const layer_case c = {"dropout", "share", {.rate = 0.25f}, {{1, 1, 4000}}, {3}, .training = true};
-    layer_run run;
-    layer_run_init(&run, &c, ICH_F64, ich_kernels_f64_active(), 1);
-    layer_run_forward(&run);
+    const ich_layer_case c = {"dropout", "share", {.rate = 0.25f}, {{1, 1, 4000}}, {3}, .training = true};
+    ich_layer_run run;
+    assert_true(ich_layer_run_init(&run, &c, ICH_F64, ich_kernels_f64_active(), 1, NULL));
+    ich_layer_run_forward(&run);
     size_t kept = 0, moved = 0;
     for (size_t i = 0; i < run.out_count; i++) {
         if (run.out[i] == 0) continue;
@@ -130,10 +131,10 @@ static void dropout_keeps_the_expected_share(void **state) {
     assert_true(fabs((double)kept / (double)run.out_count - 0.75) < 0.02);
     memcpy(run.probe, run.out, run.out_count * sizeof *run.out);
     run.call.step++;
-    layer_run_forward(&run);
+    ich_layer_run_forward(&run);
     for (size_t i = 0; i < run.out_count; i++) moved += (run.out[i] == 0) != (run.probe[i] == 0);
     assert_true(moved > run.out_count / 4);
-    layer_run_free(&run);
+    ich_layer_run_free(&run);
 }
 
 int main(void) {

@@ -1,6 +1,6 @@
 /* The layers whose conventions are easiest to get wrong, against torch's numbers: the lstm's order of gates
  * and directions, batch norm's running statistics. */
-#include "layer_run.h"
+#include "audit/layer_run.h"
 #include "torch_numbers.h"
 
 #include <math.h>
@@ -24,7 +24,7 @@ typedef struct numbers {
     const double *value, *gradient;
 } numbers;
 
-static layer_tensor *find(layer_run *run, const char *name) {
+static ich_layer_tensor *find(ich_layer_run *run, const char *name) {
     for (int i = 0; i < run->n_tensors; i++)
         if (!strcmp(run->tensors[i].name, name)) return &run->tensors[i];
     fail_msg("no tensor is called %s", name);
@@ -44,48 +44,49 @@ static void lstm_equals_torch(void **state) {
         {"bias_ih_l0_reverse", lstm_bias_ih_l0_reverse, lstm_d_bias_ih_l0_reverse},
         {"bias_hh_l0_reverse", lstm_bias_hh_l0_reverse, lstm_d_bias_hh_l0_reverse},
     };
-    const layer_case c = {"lstm", "torch's", {.hidden = 2, .bidirectional = true}, {{1, 1, 3}}, {4, 1, 3}};
+    const ich_layer_case c = {
+        "lstm", "torch's", {.hidden = 2, .bidirectional = true}, {{1, 1, 3}}, {4, 1, 3}};
     const size_t n = sizeof tensors / sizeof *tensors;
-    layer_run run;
-    layer_run_init(&run, &c, ICH_F64, ich_kernels_f64_active(), 1);
+    ich_layer_run run;
+    assert_true(ich_layer_run_init(&run, &c, ICH_F64, ich_kernels_f64_active(), 1, NULL));
     assert_int_equal(run.n_tensors, n);
     for (size_t i = 0; i < n; i++) {
-        layer_tensor *t = find(&run, tensors[i].name);
+        ich_layer_tensor *t = find(&run, tensors[i].name);
         memcpy(t->value, tensors[i].value, t->count * sizeof(double));
     }
     memcpy(run.probe, lstm_probe, sizeof lstm_probe);
-    layer_run_forward(&run);
-    layer_run_backward(&run);
+    ich_layer_run_forward(&run);
+    ich_layer_run_backward(&run);
     assert_all_near("y", run.out, lstm_y, run.out_count, 1e-14);
     for (size_t i = 0; i < n; i++) {
-        const layer_tensor *t = find(&run, tensors[i].name);
+        const ich_layer_tensor *t = find(&run, tensors[i].name);
         assert_all_near(t->name, t->gradient, tensors[i].gradient, t->count, 1e-13);
     }
-    layer_run_free(&run);
+    ich_layer_run_free(&run);
 }
 
 static void batch_norm_moves_its_statistics_as_torch(void **state) {
     (void)state;
-    const layer_case c = {"batch_norm", "torch's", {.eps = 1e-5f, .momentum = 0.1f},
-                          {{3, 1, 2}},  {2},       .batch_statistics = true};
-    layer_run run;
-    layer_run_init(&run, &c, ICH_F64, ich_kernels_f64_active(), 1);
+    const ich_layer_case c = {"batch_norm", "torch's", {.eps = 1e-5f, .momentum = 0.1f},
+                              {{3, 1, 2}},  {2},       .batch_statistics = true};
+    ich_layer_run run;
+    assert_true(ich_layer_run_init(&run, &c, ICH_F64, ich_kernels_f64_active(), 1, NULL));
     const numbers tensors[] = {{"in[0]", norm_x, NULL},
                                {"weight", norm_weight, NULL},
                                {"bias", norm_bias, NULL},
                                {"running_mean", norm_mean, NULL},
                                {"running_var", norm_var, NULL}};
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
-        layer_tensor *t = find(&run, tensors[i].name);
+        ich_layer_tensor *t = find(&run, tensors[i].name);
         memcpy(t->value, tensors[i].value, t->count * sizeof(double));
     }
-    layer_run_forward(&run);
-    layer_run_backward(&run);
+    ich_layer_run_forward(&run);
+    ich_layer_run_backward(&run);
     /* eps and momentum are floats: 1e-5f and 0.1f differ from torch's by 1e-8 of themselves */
     assert_all_near("y", run.out, norm_y, run.out_count, 1e-11);
     assert_all_near("running_mean", find(&run, "running_mean")->gradient, norm_mean_after, 2, 1e-8);
     assert_all_near("running_var", find(&run, "running_var")->gradient, norm_var_after, 2, 1e-8);
-    layer_run_free(&run);
+    ich_layer_run_free(&run);
 }
 
 int main(void) {

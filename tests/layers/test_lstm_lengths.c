@@ -1,7 +1,7 @@
 /* Studies of different length packed one after another give what each gives alone, bit for bit: no padding,
  * no study that looks into its neighbour. For the lstm and for every layer that looks across a study's
  * slices. */
-#include "layer_run.h"
+#include "audit/layer_run.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-static const layer_case packed_cases[] = {
+static const ich_layer_case packed_cases[] = {
     {"lstm", "packed", {.hidden = 16, .bidirectional = true}, {{1, 1, 24}}, {5, 1, 9, 2}},
     {"lstm", "packed, one direction", {.hidden = 7}, {{1, 1, 5}}, {5, 1, 9, 2}},
     {"attention", "packed", {.out = 16, .heads = 2, .gated = true}, {{1, 1, 24}}, {5, 1, 9, 2}},
@@ -23,11 +23,11 @@ static const layer_case packed_cases[] = {
 
 /* Elements of one row, counting rows as the tensor does. */
 static size_t row_of(size_t count, bool per_study, int rows) {
-    return count / (size_t)(per_study ? MAX_STUDIES : rows);
+    return count / (size_t)(per_study ? ICH_CASE_STUDIES : rows);
 }
 
 /* The same values, for study `s` alone. */
-static void take_study(const layer_run *all, int s, layer_run *one) {
+static void take_study(const ich_layer_run *all, int s, ich_layer_run *one) {
     bool per_study = all->layer->domain != NULL;
     int n = all->call.n_inputs, rows = all->call.rows, first = all->offsets[s];
     for (int i = 0; i < n; i++) {
@@ -41,7 +41,7 @@ static void take_study(const layer_run *all, int s, layer_run *one) {
     memcpy(one->probe, all->probe + (size_t)(per_study ? s : first) * row, one->out_count * sizeof(double));
 }
 
-static void compare_study(const layer_run *all, int s, const layer_run *one) {
+static void compare_study(const ich_layer_run *all, int s, const ich_layer_run *one) {
     bool per_study = all->layer->domain != NULL;
     int rows = all->call.rows, first = all->offsets[s];
     size_t row = row_of(all->out_count, per_study, rows);
@@ -56,28 +56,28 @@ static void compare_study(const layer_run *all, int s, const layer_run *one) {
     }
 }
 
-static void run_both_ways(const layer_case *c, ich_precision precision, const void *kernels) {
-    layer_run all;
-    double sum[MAX_TENSORS] = {0};
-    layer_run_init(&all, c, precision, kernels, 1);
-    layer_run_forward(&all);
-    layer_run_backward(&all);
-    for (int s = 0; s < MAX_STUDIES; s++) {
-        layer_case alone = *c;
-        layer_run one;
+static void run_both_ways(const ich_layer_case *c, ich_precision precision, const void *kernels) {
+    ich_layer_run all;
+    double sum[ICH_CASE_TENSORS] = {0};
+    assert_true(ich_layer_run_init(&all, c, precision, kernels, 1, NULL));
+    ich_layer_run_forward(&all);
+    ich_layer_run_backward(&all);
+    for (int s = 0; s < ICH_CASE_STUDIES; s++) {
+        ich_layer_case alone = *c;
+        ich_layer_run one;
         memset(alone.lengths, 0, sizeof alone.lengths);
         alone.lengths[0] = c->lengths[s];
-        layer_run_init(&one, &alone, precision, kernels, 2);
+        assert_true(ich_layer_run_init(&one, &alone, precision, kernels, 2, NULL));
         take_study(&all, s, &one);
-        layer_run_forward(&one);
-        layer_run_backward(&one);
+        ich_layer_run_forward(&one);
+        ich_layer_run_backward(&one);
         compare_study(&all, s, &one);
         for (int p = all.call.n_inputs; p < all.n_tensors; p++) sum[p] += one.tensors[p].gradient[0];
-        layer_run_free(&one);
+        ich_layer_run_free(&one);
     }
     for (int p = all.call.n_inputs; p < all.n_tensors; p++) /* parameters: the sum of the studies' */
         assert_true(fabs(sum[p] - all.tensors[p].gradient[0]) < 1e-4 * fmax(1, fabs(sum[p])));
-    layer_run_free(&all);
+    ich_layer_run_free(&all);
 }
 
 static void packed_studies_equal_single_ones(void **state) {

@@ -1,0 +1,15 @@
+/* loss_check.h: the loss, in float against double, and its gradient against the numerical one.
+ *
+ * Calls: layers (loss), sum_length, layer_check (findings). Called by: ops.
+ */
+#ifndef ICH_AUDIT_LOSS_CHECK_H
+#define ICH_AUDIT_LOSS_CHECK_H
+
+#include "audit/layer_check.h"
+
+enum { ICH_LOSS_ROWS = 7, ICH_LOSS_LABELS = 6 }; /* the largest case */
+
+/* `rows` × `labels` logits, with unknown labels among them; the finding's case is left NULL. */
+void ich_loss_check(int rows, int labels, ich_layer_visit *visit, void *self);
+
+#endif

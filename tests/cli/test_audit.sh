@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# One study traced node by node; and what tells two traces apart.
+. "$(dirname "$0")/lib.sh"
+
+columns=index,name,op,shape,min,max,mean,l2,fnv1a,milliseconds
+
+finetuned() { # FOLDER: beside d
+    if [ ! -e "$root/finetuned" ]; then
+        phantoms "$root/to-finetune" && "$ichor" finetune "$root/to-finetune" --out "$root/finetuned" $tiny --quiet ||
+            fail "no model" || return
+    fi
+    cp -rl "$root/finetuned" "$1"
+}
+
+test_a_row_for_each_node() {
+    phantoms d && finetuned f && run 0 audit f d && silent && header out $columns && run 0 inspect f --csv && mv out nodes &&
+        run 0 audit f d --study a1-0003 && silent && header out $columns || return
+    rows out "$(($(wc -l <nodes) - 1))" && cmp <(tail -n +2 out | cut -d, -f2,3) <(tail -n +2 nodes | cut -d, -f1,2) ||
+        fail "other nodes than inspect's"
+}
+
+test_a_dump_holds_each_node_and_gradient() {
+    phantoms d && finetuned f && run 0 audit f d --backward --dump t && silent && header t/nodes.csv $columns,file &&
+        header t/gradients.csv name,shape,min,max,mean,l2,fnv1a,file && there t/input.npy t/loss.npy t/recipe.ini || return
+    local file
+    for file in $(tail -n +2 t/nodes.csv | cut -d, -f11) $(tail -n +2 t/gradients.csv | cut -d, -f8); do
+        there "t/$file" || return
+    done
+    there t/1_conv1.npy t/grad/conv1.weight.npy t/grad/lstm.weight_ih_l0.npy t/grad/classifier.bias.npy &&
+        gone t/grad/bn1.running_mean.npy && [ "$(head -c 6 t/input.npy | tail -c 5)" = NUMPY ] || fail "no .npy" || return
+    # header and numbers: 64 · 3 · 7 · 7 floats, 128 bytes before
+    [ "$(wc -c <t/grad/conv1.weight.npy)" -eq $((128 + 4 * 64 * 3 * 7 * 7)) ] || fail "size of conv1.weight.npy"
+    no_rests
+}
+
+test_threads_and_runs_make_no_difference() {
+    phantoms d && finetuned f && run 0 audit f d --backward --dump t --threads 1 --quiet &&
+        run 0 audit f d --backward --against t --threads 3 && silent && holds out "identical" difference,same &&
+        run 0 audit f d --against t && holds out "identical"
+}
+
+test_the_first_node_of_another_model_is_named() {
+    phantoms d && finetuned f && run 0 audit f d --dump t --quiet || return
+    cp f/model.safetensors flipped.safetensors
+    # one bit of the last number of the file, which belongs to classifier.bias
+    printf '\x01' | dd of=flipped.safetensors bs=1 seek=$(($(wc -c <flipped.safetensors) - 2)) conv=notrunc 2>dd
+    cmp -s f/model.safetensors flipped.safetensors && fail "not flipped" && return
+    run 1 audit flipped.safetensors d --against t && said "first to differ: classifier (linear)"
+}
+
+test_plain_loops_tell_how_far_the_fast_path_is() {
+    phantoms d && finetuned f && run 0 audit f d --kernels reference --dump plain --quiet || return
+    "$ichor" audit f d --against plain >out 2>err
+    header out $columns,difference,same || return
+    awk -F, 'NR > 1 && NF == 12 && !($11 <= 1e-3) { exit 1 }' out || fail "far from the reference: $(cat out)"
+}
+
+test_an_image_head_is_traced_too() {
+    phantoms d && pretrained r && run 0 audit r d --backward && silent && holds out ",fc,linear," "loss,1,"
+}
+
+test_one_file_is_traced() {
+    phantoms d && finetuned f && run 0 audit f d/volumes/a1-0001.nii.gz && header out $columns &&
+        run 1 audit f d/volumes/a1-0001.nii.gz --backward && said "needs a dataset"
+}
+
+test_every_case_of_an_op_keeps_its_bound() {
+    local columns=op,check,kernels,cases,checked,worst_error,bound,share,shape,where
+    run 0 audit --op lstm && silent && header out $columns && holds out lstm,gradient,double lstm,backward,reference \
+        "slices 4 1 3" && run 0 audit --op loss && silent && holds out loss,gradient,double loss,backward,float &&
+        run 0 audit --op max_pool && holds out "max_pool,kernel," "max_pool,gradient," || return
+    run 0 audit --op conv2d --shape "5 x 7 x 3, slices 2: 3x3, padded" && silent || return
+    [ "$(cut -d, -f2 out | sort -u | tr '\n' ' ')" = "backward check forward gradient " ] || fail "$(cat out)" || return
+    awk -F, 'NR > 1 && !($8 > 0 && $8 <= 1) { exit 1 }' out || fail "a share above 1 or none: $(cat out)"
+}
+
+test_mistakes_are_named() {
+    run 1 audit --op nonsense && said nonsense && run 2 audit --backward && said "MODEL and INPUT are missing" &&
+        run 2 audit m i --op conv2d && said "without MODEL" || return
+    phantoms d && finetuned f && run 2 audit f && said "INPUT is missing" && run 1 audit f d --study nobody &&
+        said "nobody" && run 1 audit f d --against nowhere && said nowhere/nodes.csv && run 1 audit f nowhere &&
+        said nowhere && run 0 audit f d --dump t --quiet || return
+    run 0 finetune d --out g --size 48 --epochs 1 --quiet && run 1 audit g d --against t && said "another model or study" || return
+    printf 'no array' >t/1_conv1.npy && run 1 audit f d --against t && said 1_conv1.npy
+    head -c 100 t/2_bn1.npy >t/1_conv1.npy && run 1 audit f d --against t && said 1_conv1.npy
+}
+
+run_tests
