@@ -18,11 +18,11 @@
 /* -- predict ------------------------------------------------------------------------------------------- */
 
 typedef struct predict_options {
-    const char *out, *watch;
+    const char *out, *watch, *method, *layer, *label;
     bool heatmaps, keep_ids, json;
 } predict_options;
 
-static const predict_options predict_defaults = {0};
+static const predict_options predict_defaults = {.method = "scales", .label = "any"};
 
 static const ich_arg predict_args[] = {
     {.name = "out",
@@ -34,6 +34,25 @@ static const ich_arg predict_args[] = {
      .kind = ICH_ARG_FLAG,
      .offset = offsetof(predict_options, heatmaps),
      .help = "also where in the slices each answer comes from: heatmaps/, as pictures and as NIfTI",
+     .kept = true},
+    {.name = "heatmap-method",
+     .value = "TEXT",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(predict_options, method),
+     .help = "how heatmaps are made: scales (the study's evidence at all resolutions of the CNN, inside the "
+             "skull), gradcam, gradcam++, layercam, or integrated (gradients; slow) [scales]",
+     .kept = true},
+    {.name = "heatmap-layer",
+     .value = "NAME",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(predict_options, layer),
+     .help = "layer of the CNN that they look at, such as layer3 [all resolutions, or the last layer]",
+     .kept = true},
+    {.name = "heatmap-label",
+     .value = "NAME",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(predict_options, label),
+     .help = "whose evidence they show: any, or a type of hemorrhage [any]",
      .kept = true},
     {.name = "keep-ids",
      .kind = ICH_ARG_FLAG,
@@ -91,6 +110,20 @@ static int conclude_predict(ich_command *command, size_t skipped, size_t flagged
     return status == ICH_DONE && skipped ? ich_command_partly(command, o->out) : status;
 }
 
+/* Index of `name` in a list of names, -1 if it is not there. */
+static int find_name(const char *name, const char *(*next)(int i)) {
+    for (int i = 0; next(i); i++)
+        if (!strcmp(name, next(i))) return i;
+    return -1;
+}
+
+static const char *label_name(int i) { return i < ICH_LABELS ? ich_label_names[i] : NULL; }
+
+static ich_explain_options explain_options(const predict_options *o) {
+    return (ich_explain_options){
+        .method = o->method, .layer = o->layer, .label = find_name(o->label, label_name)};
+}
+
 static int predict_with(ich_command *command, ich_model *model, double began) {
     const predict_options *o = command->values;
     const volatile int *stop = ich_stop_flag();
@@ -99,7 +132,7 @@ static int predict_with(ich_command *command, ich_model *model, double began) {
     if (!merge_recipe(command, &model->recipe, &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
     const ich_predict_options options = {
-        .heatmaps = o->heatmaps, .label = ICH_ANY, .keep_ids = o->keep_ids, .flagged = &flagged};
+        .heatmaps = o->heatmaps, .explain = explain_options(o), .keep_ids = o->keep_ids, .flagged = &flagged};
     const bool done = ich_predict(model, command->words[1], o->out, &options, &command->ui.progress, stop,
                                   &skipped, &err) &&
                       ich_command_record(command, &model->recipe, o->out, &err);
@@ -129,13 +162,14 @@ static int watch_with(ich_command *command, ich_model *model) {
     ich_error err = {0};
     if (!merge_recipe(command, &model->recipe, &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
-    const ich_watch watch = {.folder = o->watch,
-                             .out = o->out,
-                             .predict = {.heatmaps = o->heatmaps, .label = ICH_ANY, .keep_ids = o->keep_ids},
-                             .pause = watch_pause,
-                             .stop = ich_stop_flag(),
-                             .arrived = show_arrival,
-                             .self = command};
+    const ich_watch watch = {
+        .folder = o->watch,
+        .out = o->out,
+        .predict = {.heatmaps = o->heatmaps, .explain = explain_options(o), .keep_ids = o->keep_ids},
+        .pause = watch_pause,
+        .stop = ich_stop_flag(),
+        .arrived = show_arrival,
+        .self = command};
     ich_progress_line(&command->ui.progress, "%s: watched; stop with Ctrl-C", o->watch);
     if (!ich_watch_run(&watch, model, &skipped, &err) ||
         !ich_command_record(command, &model->recipe, o->out, &err))
@@ -151,6 +185,16 @@ static int predict(ich_command *command) {
     if (!o->watch && command->n_words < 2)
         return ich_misuse(command, "something is missing; its form is 'ichor predict MODEL INPUT --out DIR'");
     if (!o->out) return ich_misuse(command, "--out DIR is missing");
+    if (find_name(o->method, ich_explain_name) < 0)
+        return ich_misuse(command,
+                          "--heatmap-method '%s': there are scales, gradcam, gradcam++, layercam "
+                          "and integrated",
+                          o->method);
+    if (find_name(o->label, label_name) < 0)
+        return ich_misuse(command,
+                          "--heatmap-label '%s': there are any, epidural, intraparenchymal, "
+                          "intraventricular, subarachnoid and subdural",
+                          o->label);
     const double began = ich_seconds();
     if (o->json) command->ui.progress = (ich_progress){0};
     if (!ich_model_load(&model, command->words[0], &err))

@@ -2,6 +2,7 @@
 #include "evaluate_internal.h"
 
 #include "data/file.h"
+#include "localisation.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -145,6 +146,10 @@ static bool write_metrics(const ich_evaluate_options *o, const ich_joined j[ICH_
         for (int l = 0; l < ICH_LABELS; l++) put_label(out.stream, level, &f, l, at);
         put_macro(out.stream, level, &f);
         put_rsna_loss(out.stream, level, &f);
+    }
+    if (!ich_localisation_write(o->predictions, o->truth, at->threshold, out.stream, err)) {
+        ich_output_abandon(&out);
+        return false;
     }
     return ich_output_commit(&out, err);
 }

@@ -31,41 +31,23 @@ bool ich_heatmap_locate(const ich_graph *graph, int input, int node, ich_heatmap
     return true;
 }
 
-/* -- Grad-CAM ------------------------------------------------------------------------------------------ */
+/* -- from cells to cells, and onto the volume ----------------------------------------------------------- */
 
-void ich_heatmap_cam(int slices, int cells, int channels, const float *maps, const float *gradient,
-                     float *heat) {
-    const size_t n = (size_t)slices * (size_t)cells;
-#pragma omp parallel for schedule(static)
-    for (int t = 0; t < slices; t++) {
-        const float *d_feature = gradient + (size_t)t * (size_t)channels;
-        for (int i = 0; i < cells; i++) {
-            const size_t cell = (size_t)t * (size_t)cells + (size_t)i;
-            const float *map = maps + cell * (size_t)channels;
-            float sum = 0;
-            for (int c = 0; c < channels; c++) sum += d_feature[c] / (float)cells * map[c];
-            heat[cell] = sum > 0 ? sum : 0;
-        }
-    }
-    float largest = 0;
-    for (size_t i = 0; i < n; i++) largest = heat[i] > largest ? heat[i] : largest;
-    if (!isnormal(largest)) largest = 1;
-    for (size_t i = 0; i < n; i++) heat[i] /= largest;
-}
+/* Network pixel = (position - start) / step, along one axis of what is written to. */
+typedef struct axis {
+    int count;
+    float start, step;
+} axis;
 
-/* -- onto the volume ----------------------------------------------------------------------------------- */
-
-/* Between which two cells a pixel lies, and how far towards the second. */
+/* Between which two cells a position lies, and how far towards the second. */
 typedef struct between {
     int low, high;
     float part;
 } between;
 
-/* For each of `count` pixels along an axis of the volume, whose network pixel is (pixel - start) / step. */
-static void find_cells(between *table, int count, float start, float step, const ich_heatmap_grid *grid,
-                       int cells) {
-    for (int i = 0; i < count; i++) {
-        const float cell = (((float)i - start) / step - grid->offset) / grid->stride;
+static void find_cells(between *table, axis to, const ich_heatmap_grid *grid, int cells) {
+    for (int i = 0; i < to.count; i++) {
+        const float cell = (((float)i - to.start) / to.step - grid->offset) / grid->stride;
         const float inside = fminf(fmaxf(cell, 0), (float)(cells - 1));
         table[i].low = (int)inside;
         table[i].high = table[i].low + 1 < cells ? table[i].low + 1 : table[i].low;
@@ -73,28 +55,39 @@ static void find_cells(between *table, int count, float start, float step, const
     }
 }
 
-bool ich_heatmap_place(const ich_preprocess *preprocess, const ich_volume *volume,
-                       const ich_heatmap_grid *grid, const float *heat, float *out, ich_error *err) {
-    const int width = volume->width, height = volume->height;
-    between *across = ich_new((size_t)width + (size_t)height, sizeof *across, "a heatmap's axes", err);
+static bool stretch(const ich_heatmap_grid *grid, const float *map, axis x, axis y, float *out,
+                    ich_error *err) {
+    between *across = ich_new((size_t)x.count + (size_t)y.count, sizeof *across, "a heatmap's axes", err);
     if (across == NULL) return false;
-    between *down = across + width;
-    float x0, y0, x1, y1, mm; /* the network's square lies along the volume's axes: two points give it all */
-    ich_preprocess_place(preprocess, volume, 0, 0, &x0, &y0, &mm);
-    ich_preprocess_place(preprocess, volume, 1, 1, &x1, &y1, &mm);
-    find_cells(across, width, x0, x1 - x0, grid, grid->width);
-    find_cells(down, height, y0, y1 - y0, grid, grid->height);
-    for (int y = 0; y < height; y++) {
-        const float *upper = heat + down[y].low * grid->width, *lower = heat + down[y].high * grid->width;
-        for (int x = 0; x < width; x++) {
-            const between *b = &across[x];
+    between *down = across + x.count;
+    find_cells(across, x, grid, grid->width);
+    find_cells(down, y, grid, grid->height);
+    for (int v = 0; v < y.count; v++) {
+        const float *upper = map + down[v].low * grid->width, *lower = map + down[v].high * grid->width;
+        for (int u = 0; u < x.count; u++) {
+            const between *b = &across[u];
             const float top = upper[b->low] + b->part * (upper[b->high] - upper[b->low]);
             const float bottom = lower[b->low] + b->part * (lower[b->high] - lower[b->low]);
-            out[(size_t)y * (size_t)width + (size_t)x] = top + down[y].part * (bottom - top);
+            *out++ = top + down[v].part * (bottom - top);
         }
     }
     free(across);
     return true;
+}
+
+bool ich_heatmap_regrid(const ich_heatmap_grid *from, const float *map, const ich_heatmap_grid *to,
+                        float *out, ich_error *err) {
+    const float start = -to->offset / to->stride, step = 1 / to->stride;
+    return stretch(from, map, (axis){to->width, start, step}, (axis){to->height, start, step}, out, err);
+}
+
+bool ich_heatmap_place(const ich_preprocess *preprocess, const ich_volume *volume,
+                       const ich_heatmap_grid *grid, const float *heat, float *out, ich_error *err) {
+    float x0, y0, x1, y1, mm; /* the network's square lies along the volume's axes: two points give it all */
+    ich_preprocess_place(preprocess, volume, 0, 0, &x0, &y0, &mm);
+    ich_preprocess_place(preprocess, volume, 1, 1, &x1, &y1, &mm);
+    return stretch(grid, heat, (axis){volume->width, x0, x1 - x0}, (axis){volume->height, y0, y1 - y0}, out,
+                   err);
 }
 
 /* -- overlays ------------------------------------------------------------------------------------------ */
@@ -167,10 +160,13 @@ static bool write_overlay(const ich_volume *volume, int z, const float *heat, co
 
 /* -- a study ------------------------------------------------------------------------------------------- */
 
-/* Values on a grid of 1/1024: finer than the eye or the method, and the file deflates several times faster
- * and smaller. */
+/* Values in 1024 steps up to the slice's largest: finer than the eye or the method, also where all is faint;
+ * and the file deflates several times faster and smaller. */
 static void round_values(float *values, size_t count) {
-    for (size_t i = 0; i < count; i++) values[i] = floorf(values[i] * 1024 + 0.5f) / 1024;
+    float largest = 0;
+    for (size_t i = 0; i < count; i++) largest = fmaxf(largest, values[i]);
+    const float step = largest / 1024;
+    for (size_t i = 0; step > 0 && i < count; i++) values[i] = step * floorf(values[i] / step + 0.5f);
 }
 
 /* Job 0 is the volume, which deflates on one thread for as long as many pictures take; job z + 1 is network

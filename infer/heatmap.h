@@ -1,13 +1,8 @@
-/* heatmap.h: where in the slices an answer comes from.
+/* heatmap.h: where a map's cells lie, and how its heat gets onto the scan: NIfTI and overlays.
  *
- * Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) on the CNN's last feature maps A: alpha_c = mean over
- * space of d logit / d A_c; heat = max(0, sum over c of alpha_c · A_c). The logit is the study's, so the
- * gradient comes back through classifier, attention and BiLSTM, which train on study labels alone.
+ * What the heat is, explain.h says.
  *
- * The features are f_c = mean over space of A_c, so d logit / d A_c is the same everywhere, (d logit / d f_c)
- * / (h · w): no backward pass through the CNN is needed, only through the head.
- *
- * Calls: layers (graph), data (volume, preprocess, file), picture. Called by: study, predict.
+ * Calls: layers (graph), data (volume, preprocess, file), picture. Called by: skull, explain, study, predict.
  */
 #ifndef ICH_INFER_HEATMAP_H
 #define ICH_INFER_HEATMAP_H
@@ -28,10 +23,9 @@ typedef struct ich_heatmap_grid {
  * shift every finding by half a cell (1.7 cm on a head at stride 32). */
 bool ich_heatmap_locate(const ich_graph *graph, int input, int node, ich_heatmap_grid *grid, ich_error *err);
 
-/* maps [slices][cells][channels] and d logit / d features [slices][channels] -> heat [slices][cells], scaled
- * so that the study's largest is 1 (all 0 where nothing speaks for the label). */
-void ich_heatmap_cam(int slices, int cells, int channels, const float *maps, const float *gradient,
-                     float *heat);
+/* A map on the cells of `from` -> out on the cells of `to`: bilinear between the cells' centres. */
+bool ich_heatmap_regrid(const ich_heatmap_grid *from, const float *map, const ich_heatmap_grid *to,
+                        float *out, ich_error *err);
 
 /* One slice's heat [grid] onto the pixels of the volume's slice [height][width]: bilinear between the cells'
  * centres. */

@@ -144,7 +144,11 @@ static bool write_about(const char *folder, const char *input, const ich_model *
         fputs("key,value\n", out.stream);
         put_about(out.stream, "answered by", "Ichor " ICHOR_VERSION);
         put_about(out.stream, "input", place != NULL ? place : input);
-        put_about(out.stream, "heatmaps", options->heatmaps ? ich_label_names[options->label] : "none");
+        put_about(out.stream, "heatmaps",
+                  options->heatmaps ? ich_label_names[options->explain.label] : "none");
+        const char *method = options->explain.method, *layer = options->explain.layer;
+        put_about(out.stream, "heatmap method", method != NULL ? method : ich_explain_name(0));
+        put_about(out.stream, "heatmap layer", layer != NULL ? layer : "");
         put_about(out.stream, "arch", model->recipe.arch);
         put_about(out.stream, "study head", model->classifier >= 0 ? "attention" : "most positive slice");
         for (int i = 0; i < model->n_meta; i++)
@@ -174,7 +178,7 @@ typedef struct job {
 static bool flag_study(job *j, const ich_scan *scan, const ich_answer *answer, ich_error *why) {
     char reason[200];
     return !j->knows_inputs ||
-           ich_likeness_judge(&j->likeness, &j->reader.slices.preprocess, &answer->look, reason,
+           ich_likeness_judge(&j->likeness, &j->reader.cnn.preprocess, &answer->look, reason,
                               sizeof reason) ||
            ich_skipped_add(&j->flagged, scan->path, scan->study_id, reason) ||
            ich_fail(why, "%s: no memory for the list of flagged studies", scan->path);
@@ -185,9 +189,9 @@ static bool answer_study(job *j, const ich_scan *scan, const reading *r, ich_err
     if (!r->done) return ich_fail(why, "%s", r->why.text);
     ich_answer answer;
     if (!ich_reader_answer(&j->reader, &r->volume, &answer, why)) return false;
-    const bool drawn =
-        j->heatmaps == NULL || ich_heatmap_write(&j->reader.slices.preprocess, &r->volume, &j->reader.grid,
-                                                 answer.heat, j->heatmaps, scan->study_id, why);
+    const bool drawn = j->heatmaps == NULL ||
+                       ich_heatmap_write(&j->reader.cnn.preprocess, &r->volume, &j->reader.explainer.grid[0],
+                                         answer.heat, j->heatmaps, scan->study_id, why);
     const bool done = drawn && flag_study(j, scan, &answer, why);
     if (done) {
         put_slices(j->out.slices.stream, scan, &r->volume, &answer);
@@ -261,10 +265,10 @@ static bool open_job(job *j, const ich_model *model, const char *folder, const i
         j->heatmaps = ich_path_join(folder, "heatmaps");
         if (j->heatmaps == NULL) return ich_fail(err, "%s: no memory for a path", folder);
     }
-    if (!ich_reader_open(&j->reader, model, options->heatmaps ? options->label : -1, err)) return false;
+    if (!ich_reader_open(&j->reader, model, options->heatmaps ? &options->explain : NULL, err)) return false;
     const char *inputs = ich_model_meta(model, ICH_INPUTS);
     j->knows_inputs = inputs != NULL;
-    return !inputs || ich_likeness_parse(&j->likeness, &j->reader.slices.preprocess, inputs, err);
+    return !inputs || ich_likeness_parse(&j->likeness, &j->reader.cnn.preprocess, inputs, err);
 }
 
 static bool run_job(job *j, const char *input, const char *folder, const ich_predict_options *options,

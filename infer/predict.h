@@ -10,13 +10,14 @@
 #define ICH_INFER_PREDICT_H
 
 #include "data/skipped.h"
+#include "infer/explain.h"
 #include "infer/model.h"
 #include "tensor/progress.h"
 
 typedef struct ich_predict_options {
-    bool heatmaps;        /* heatmaps/<study_id>.nii.gz and heatmaps/<study_id>/<slice_index>.png */
-    int label;            /* whose evidence they show; ICH_ANY by default (0) */
-    bool keep_ids;        /* name studies of a folder of DICOM by StudyInstanceUID, not by its hash */
+    bool heatmaps;               /* heatmaps/<study_id>.nii.gz and heatmaps/<study_id>/<slice_index>.png */
+    ich_explain_options explain; /* what they show; zeros: evidence for `any`, by the default method */
+    bool keep_ids;               /* name studies of a folder of DICOM by StudyInstanceUID, not by its hash */
     ich_skipped *flagged; /* gets the studies that were answered, but are unlike training's; may be NULL */
 } ich_predict_options;
 

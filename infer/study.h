@@ -5,32 +5,25 @@
  * positive as its most positive slice, and "attention" is each slice's share of the summed probability of
  * `any`, so that it ranks slices and sums to 1 as real attention does.
  *
- * Calls: model, heatmap, likeness, layers (exec), slices, data (volume). Called by: predict.
+ * Calls: model, cnn, head, explain, likeness, data (volume). Called by: predict.
  */
 #ifndef ICH_INFER_STUDY_H
 #define ICH_INFER_STUDY_H
 
 #include "data/labels.h"
 #include "data/volume.h"
-#include "infer/heatmap.h"
+#include "infer/cnn.h"
+#include "infer/explain.h"
+#include "infer/head.h"
 #include "infer/likeness.h"
 #include "infer/model.h"
-#include "infer/slices.h"
-#include "layers/exec.h"
 
 typedef struct ich_reader {
     const ich_model *model;
-    ich_slices slices;
-    int label;       /* whose logit the heatmaps explain; -1: no heatmaps */
-    int study_logit; /* node: per study, or per slice where there is only the image head */
-    int slice_logit; /* node */
-    int maps;        /* node: the CNN's last feature maps, which the features average */
-    ich_heatmap_grid grid;
-    int head_rows;      /* longest study that the head execs are planned for */
-    ich_exec *cnn;      /* input -> features [, maps] */
-    ich_exec *head;     /* features -> logits, attention */
-    ich_exec *saliency; /* features -> study logit, with gradients; NULL without heatmaps */
-    int offsets[2];     /* of the one study in the head */
+    bool explains;
+    ich_explainer explainer; /* with heatmaps; the heat is on explainer.grid[0] */
+    ich_cnn cnn;
+    ich_head head;
 } ich_reader;
 
 typedef struct ich_answer {
@@ -42,9 +35,10 @@ typedef struct ich_answer {
     float *heat;                 /* [slices][grid.height][grid.width], 0 … 1; NULL without heatmaps */
 } ich_answer;
 
-/* The model must outlive the reader. Fails when the plan does not fit in memory, or the CNN does not end in a
- * global average (heatmaps need one). */
-bool ich_reader_open(ich_reader *reader, const ich_model *model, int heatmap_label, ich_error *err);
+/* `heatmaps` NULL: none. The model must outlive the reader. Fails when the plan does not fit in memory, or
+ * the heatmaps that are asked for cannot be made. */
+bool ich_reader_open(ich_reader *reader, const ich_model *model, const ich_explain_options *heatmaps,
+                     ich_error *err);
 void ich_reader_close(ich_reader *reader);
 
 /* Fails when memory is out, or the network's answer is not finite. */

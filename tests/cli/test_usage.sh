@@ -16,6 +16,8 @@ test_unknown_verb_gets_the_nearest_one() {
 test_mistyped_option_gets_the_nearest_one() {
     wrong "did you mean --epochs?" pretrain d --out out-folder --epoch-s 3 &&
         wrong "did you mean --heatmaps?" predict m i --heatmap-s &&
+        wrong "there are scales, gradcam" predict m i --out out-folder --heatmap-method magic &&
+        wrong "there are any, epidural" predict m i --out out-folder --heatmap-label fracture &&
         wrong "--batch is for another verb" finetune d --out out-folder --batch 4 &&
         wrong "no option --nothing-like-it" synth out-folder --nothing-like-it &&
         wrong "no option -x" synth out-folder -x

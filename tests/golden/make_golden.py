@@ -210,6 +210,27 @@ def run(model, images, size, lengths, optimizer, batch_statistics, mil, noise=0)
     return table + [digest("after", n, p) for n, p in model.named_parameters()]
 
 
+def cams(model, images, size, slices):
+    """Class activation maps of a study's logit of `any`, at the end of each layer: Grad-CAM (Selvaraju et al. 2017),
+    Grad-CAM++ (Chattopadhay et al. 2018, of exp(logit)), LayerCAM (Jiang et al. 2021)."""
+    fill(model)
+    model.eval()
+    maps = {}
+    for name in ("layer1", "layer2", "layer3", "layer4"):
+        getattr(model, name).register_forward_hook(lambda _, __, y, name=name: maps.update({name: y}))
+    x = torch.from_numpy(numbers(images, slices * size * size * 3).reshape(slices, size, size, 3)).permute(0, 3, 1, 2)
+    score = model(x, [slices])[0, 0]
+    table = []
+    for (name, a), g in zip(maps.items(), torch.autograd.grad(score, list(maps.values()))):
+        total = a.sum((2, 3), keepdim=True)
+        share = torch.where(g == 0, torch.zeros_like(g), g**2 / (2 * g**2 + total * g**3))
+        weights = {"gradcam": g.mean((2, 3), keepdim=True),
+                   "gradcam++": (share * F.relu(g)).sum((2, 3), keepdim=True),
+                   "layercam": F.relu(g)}
+        table += [digest(method, name, F.relu((w * a).sum(1))) for method, w in weights.items()]
+    return table
+
+
 def write(file, table):
     with open(HERE / file, "w", newline="") as stream:
         out = csv.writer(stream, lineterminator="\n")
@@ -252,3 +273,4 @@ if __name__ == "__main__":
             tell_calm(file, made, run(make(), *settings, noise=3e-6))
         else:
             write(file, made)
+    write("cams.csv", cams(Mil([2, 2, 2, 2], 1), "images13", 65, 5))

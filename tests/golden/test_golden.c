@@ -12,14 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/csv.h"
 #include "data/labels.h"
+#include "golden.h"
 #include "layers/exec.h"
 #include "layers/loss.h"
 #include "layers/zoo.h"
 #include "optim/optimizer.h"
-
-enum { SAMPLES = 6 };
 
 typedef struct golden {
     const char *file, *arch, *images;
@@ -32,99 +30,6 @@ static const golden models[] = {
     {"resnet50.csv", "resnet50", "images8", 45, 1, {2}, false, false, false},
     {"mil.csv", "resnet18", "images13", 65, 3, {5, 1, 7}, false, true, false},
 };
-
-/* -- the hash that both sides draw from --------------------------------------------------------------- */
-
-static uint32_t fnv1a(const char *text) {
-    uint32_t hash = 0x811c9dc5u;
-    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 0x01000193u;
-    return hash;
-}
-
-static double number(uint32_t name, size_t i) { /* in [-1, 1) */
-    uint32_t x = (uint32_t)i * 0x9e3779b9u + name;
-    x = (x ^ x >> 16) * 0x21f0aaadu;
-    x = (x ^ x >> 15) * 0x735a2d97u;
-    x ^= x >> 15;
-    return (double)(x >> 8) / 8388608.0 - 1;
-}
-
-static bool ends_with(const char *text, const char *tail) {
-    size_t n = strlen(text), m = strlen(tail);
-    return n >= m && !strcmp(text + n - m, tail);
-}
-
-/* The last norm of a residual block. */
-static bool ends_block(const char *arch, const char *param) {
-    return !strncmp(param, "layer", 5) &&
-           ends_with(param, strcmp(arch, "resnet50") ? ".bn2.weight" : ".bn3.weight");
-}
-
-/* fill() of make_golden.py */
-static void fill(const char *arch, const ich_graph *graph, float *values) {
-    for (int p = 0; p < graph->n_params; p++) {
-        const ich_param *param = &graph->params[p];
-        bool norm = strstr(param->name, "bn") || strstr(param->name, "downsample.1");
-        double scale = 0.1, shift = 0;
-        if (ends_with(param->name, "running_var")) {
-            scale = 0.3, shift = 1;
-        } else if (param->rank == 4) {
-            scale = (float)sqrt(6.0 / ((double)param->dims[0] * param->dims[2] * param->dims[3]));
-        } else if (param->rank == 2) {
-            scale = (float)sqrt(1.0 / param->dims[1]);
-        } else if (ends_block(arch, param->name)) {
-            scale = 0.04, shift = 0.2;
-        } else if (norm && ends_with(param->name, "weight")) {
-            scale = 0.2, shift = 1;
-        }
-        for (size_t i = 0; i < param->count; i++)
-            values[param->offset + i] = (float)(shift + scale * number(fnv1a(param->name), i));
-    }
-}
-
-/* -- comparing with the table --------------------------------------------------------------------------- */
-
-/* Digest of `value` against the row (stage, name); `bound` is relative to the tensor's norm and element size.
- */
-static void compare(const ich_csv *table, const char *stage, const char *name, const double *value,
-                    size_t count, double bound) {
-    char label[160];
-    double want[2 + SAMPLES], norm = 0, probe = 0;
-    size_t row = 0;
-    while (row < table->n_rows &&
-           (strcmp(ich_csv_cell(table, row, 0), stage) || strcmp(ich_csv_cell(table, row, 1), name)))
-        row++;
-    if (row == table->n_rows) fail_msg("%s has no row %s,%s", table->path, stage, name);
-    for (int i = 0; i < 2 + SAMPLES; i++) want[i] = strtod(ich_csv_cell(table, row, 2 + i), NULL);
-
-    snprintf(label, sizeof label, "%s/probe", name);
-    for (size_t i = 0; i < count; i++) {
-        norm += value[i] * value[i];
-        probe += value[i] * number(fnv1a(label), i);
-    }
-    norm = sqrt(norm);
-    if (!(fabs(norm - want[0]) <= bound * want[0] && fabs(probe - want[1]) <= bound * want[0]))
-        fail_msg("%s %s %s: norm %.9g and probe %.9g, torch has %.9g and %.9g", table->path, stage, name,
-                 norm, probe, want[0], want[1]);
-    snprintf(label, sizeof label, "%s/samples", name);
-    double typical = want[0] / sqrt((double)count);
-    for (int i = 0; i < SAMPLES; i++) {
-        size_t where = (size_t)((number(fnv1a(label), (size_t)i) + 1) / 2 * (double)count);
-        double error = fabs(value[where] - want[2 + i]);
-        if (!(error <= bound * fmax(fabs(want[2 + i]), 3 * typical)))
-            fail_msg("%s %s %s[%zu]: %.9g, torch has %.9g", table->path, stage, name, where, value[where],
-                     want[2 + i]);
-    }
-}
-
-static void compare_float(const ich_csv *table, const char *stage, const char *name, const float *value,
-                          size_t count, double bound) {
-    double *wide = malloc(count * sizeof *wide);
-    assert_non_null(wide);
-    for (size_t i = 0; i < count; i++) wide[i] = value[i];
-    compare(table, stage, name, wide, count, bound);
-    free(wide);
-}
 
 /* -- one model -------------------------------------------------------------------------------------- */
 
@@ -155,7 +60,7 @@ static void build(run *r, const golden *g) {
     r->gradients = aligned_alloc(64, r->graph.n_values * sizeof(float));
     assert_true(r->values && r->gradients);
     memset(r->values, 0, r->graph.n_values * sizeof(float));
-    fill(g->arch, &r->graph, r->values);
+    golden_fill(g->arch, &r->graph, r->values);
 }
 
 static ich_exec_options options_of(const run *r, ich_precision precision, const void *kernels) {
@@ -172,7 +77,8 @@ static ich_exec_options options_of(const run *r, ich_precision precision, const 
 }
 
 static void targets_of(const run *r, double *target) {
-    for (int i = 0; i < r->targets * ICH_LABELS; i++) target[i] = number(fnv1a("labels"), (size_t)i) > 0.2;
+    for (int i = 0; i < r->targets * ICH_LABELS; i++)
+        target[i] = golden_number(golden_hash("labels"), (size_t)i) > 0.2;
     target[2] = NAN;
 }
 
@@ -189,7 +95,8 @@ static double pass(run *r, float *logits) {
     memset(r->gradients, 0, r->graph.n_values * sizeof(float));
     ich_exec_prepare(r->exec);
     float *images = ich_exec_value(r->exec, ich_graph_find(&r->graph, "input"));
-    for (size_t i = 0; i < image_count(r); i++) images[i] = (float)number(fnv1a(r->g->images), i);
+    for (size_t i = 0; i < image_count(r); i++)
+        images[i] = (float)golden_number(golden_hash(r->g->images), i);
     ich_exec_forward(r->exec, r->rows, r->g->mil ? r->g->studies : 0, r->g->mil ? r->offsets : NULL);
     memcpy(logits, ich_exec_value(r->exec, r->output), (size_t)(r->targets * ICH_LABELS) * sizeof(float));
     double loss = ich_loss_bce_f32(r->targets, ICH_LABELS, logits, target, ich_label_weights,
@@ -202,7 +109,7 @@ static void compare_params(run *r, const char *stage, const float *values, doubl
     for (int p = 0; p < r->graph.n_params; p++) {
         const ich_param *param = &r->graph.params[p];
         if (param->trainable)
-            compare_float(&r->table, stage, param->name, values + param->offset, param->count, bound);
+            golden_compare_float(&r->table, stage, param->name, values + param->offset, param->count, bound);
     }
 }
 
@@ -225,9 +132,9 @@ static void check_float(run *r, const ich_kernels_f32 *kernels) {
     for (int i = 0; i < 4; i++) {
         double loss = pass(r, logits);
         snprintf(stage, sizeof stage, "loss%d", i);
-        compare(&r->table, stage, "loss", &loss, 1, 1e-4);
+        golden_compare(&r->table, stage, "loss", &loss, 1, 1e-4);
         snprintf(stage, sizeof stage, "logits%d", i);
-        compare_float(&r->table, stage, "logits", logits, (size_t)(r->targets * ICH_LABELS), 1e-4);
+        golden_compare_float(&r->table, stage, "logits", logits, (size_t)(r->targets * ICH_LABELS), 1e-4);
         if (i == 0) compare_params(r, "gradient", r->gradients, 1e-3);
         if (i < 3) ich_optimizer_step(&optimizer, &r->graph, lr, r->gradients, r->values);
     }
@@ -251,17 +158,17 @@ static void check_double(run *r) {
     ich_exec_bind(exec, values, gradients);
     ich_exec_prepare(exec);
     double *images = ich_exec_value(exec, ich_graph_find(&r->graph, "input"));
-    for (size_t i = 0; i < image_count(r); i++) images[i] = number(fnv1a(r->g->images), i);
+    for (size_t i = 0; i < image_count(r); i++) images[i] = golden_number(golden_hash(r->g->images), i);
     ich_exec_forward(exec, r->rows, r->g->mil ? r->g->studies : 0, r->g->mil ? r->offsets : NULL);
     const double *logits = ich_exec_value(exec, r->output);
-    compare(&r->table, "logits0", "logits", logits, (size_t)(r->targets * ICH_LABELS), 1e-9);
+    golden_compare(&r->table, "logits0", "logits", logits, (size_t)(r->targets * ICH_LABELS), 1e-9);
     ich_loss_bce_f64(r->targets, ICH_LABELS, logits, target, weight, 1.0 / (7 * r->targets),
                      ich_exec_gradient(exec, r->output));
     ich_exec_backward(exec);
     for (int p = 0; p < r->graph.n_params; p++) {
         const ich_param *param = &r->graph.params[p];
         if (param->trainable)
-            compare(&r->table, "gradient", param->name, gradients + param->offset, param->count, 1e-7);
+            golden_compare(&r->table, "gradient", param->name, gradients + param->offset, param->count, 1e-7);
     }
     free(values);
     free(gradients);

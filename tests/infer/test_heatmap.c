@@ -49,73 +49,17 @@ static void resnet_cells_start_on_the_first_pixel(void **state) {
     ich_model_free(&model);
 }
 
-/* -- Grad-CAM ------------------------------------------------------------------------------------------ */
-
-static void heat_is_the_weighted_sum_of_maps_scaled_to_the_study(void **state) {
+static void a_map_keeps_its_place_on_another_grid(void **state) {
     (void)state;
-    /* two slices, two cells, two channels */
-    const float maps[] = {1, 2, 3, 0, 5, 5, 0, 1}, gradient[] = {2, -1, 1, 1};
-    float heat[4];
-    ich_heatmap_cam(2, 2, 2, maps, gradient, heat); /* sums 0, 6 | 10, 1 */
-    assert_true(heat[0] == 0);
-    assert_true(fabsf(heat[1] - 0.6f) < 1e-6f);
-    assert_true(heat[2] == 1);
-    assert_true(fabsf(heat[3] - 0.1f) < 1e-6f);
-}
-
-static void nothing_in_favour_is_cold_everywhere(void **state) {
-    (void)state;
-    const float maps[] = {1, 2, 3, 4}, gradient[] = {-1, -2};
-    float heat[2] = {9, 9};
-    ich_heatmap_cam(1, 2, 2, maps, gradient, heat);
-    assert_true(heat[0] == 0 && heat[1] == 0);
-}
-
-/* What heatmap.h claims: backward through the CNN gives the same constant over space. */
-static void the_gradient_of_the_maps_is_that_of_the_features_spread_evenly(void **state) {
-    (void)state;
-    enum { T = 5 };
-    ich_model model;
+    const ich_heatmap_grid coarse = {3, 3, 8, 2},
+                           fine = {9, 9, 2, 0}; /* cell 1 on pixel 10, which is cell 5 */
+    const float map[9] = {0, 0, 0, 0, 1, 0, 0, 0, 0};
+    float out[81];
     ich_error err = {0};
-    ich_recipe recipe = test_recipe();
-    recipe.size = 64; /* 2 × 2 cells */
-    assert_true(ich_model_create(&model, &recipe, false, true, &err));
-    const int maps = model.graph.nodes[model.features].inputs[0];
-    const ich_exec_options options = {.inputs = {model.input},
-                                      .n_inputs = 1,
-                                      .outputs = {model.classifier},
-                                      .n_outputs = 1,
-                                      .max_rows = T,
-                                      .max_studies = 1,
-                                      .gradient = true,
-                                      .input_gradient = true,
-                                      .frozen_params = true,
-                                      .keep_all = true};
-    ich_exec *exec = ich_exec_create(&model.graph, &options, &err);
-    if (exec == NULL) fail_msg("%s", err.text);
-    ich_exec_bind(exec, model.values, NULL);
-    ich_exec_prepare(exec);
-    ich_rng rng = ich_rng_make(1, ICH_RNG_TEST, 0);
-    float *input = ich_exec_value(exec, model.input);
-    for (int i = 0; i < T * 64 * 64 * 3; i++) input[i] = ich_rng_range(&rng, -2, 2);
-    const int offsets[2] = {0, T};
-    ich_exec_forward(exec, T, 1, offsets);
-    float *d_logit = ich_exec_gradient(exec, model.classifier);
-    memset(d_logit, 0, ICH_LABELS * sizeof *d_logit);
-    d_logit[ICH_ANY] = 1;
-    ich_exec_backward(exec);
-    const float *d_feature = ich_exec_gradient(exec, model.features), *d_map = ich_exec_gradient(exec, maps);
-    float largest = 0;
-    for (int t = 0; t < T; t++) {
-        for (int i = 0; i < 4 * 512; i++) {
-            const float expected = d_feature[t * 512 + i % 512] / 4;
-            assert_true(fabsf(d_map[t * 4 * 512 + i] - expected) <= 1e-6f * fabsf(expected));
-            largest = fmaxf(largest, fabsf(expected));
-        }
-    }
-    assert_true(largest > 0);
-    ich_exec_free(exec);
-    ich_model_free(&model);
+    assert_true(ich_heatmap_regrid(&coarse, map, &fine, out, &err));
+    assert_true(out[5 * 9 + 5] == 1);
+    assert_true(fabsf(out[5 * 9 + 7] - 0.5f) < 1e-6f && fabsf(out[7 * 9 + 7] - 0.25f) < 1e-6f);
+    assert_true(out[5 * 9 + 1] == 0);
 }
 
 /* -- onto the volume ----------------------------------------------------------------------------------- */
@@ -325,9 +269,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cells_are_centred_where_their_windows_are),
         cmocka_unit_test(resnet_cells_start_on_the_first_pixel),
-        cmocka_unit_test(heat_is_the_weighted_sum_of_maps_scaled_to_the_study),
-        cmocka_unit_test(nothing_in_favour_is_cold_everywhere),
-        cmocka_unit_test(the_gradient_of_the_maps_is_that_of_the_features_spread_evenly),
+        cmocka_unit_test(a_map_keeps_its_place_on_another_grid),
         cmocka_unit_test(heat_lands_on_the_dot_however_the_volume_is_stored),
         cmocka_unit_test(a_shifted_grid_shifts_the_heat),
         cmocka_unit_test(files_carry_the_heat_on_the_stored_grid_and_in_display_order),

@@ -53,7 +53,7 @@ static void make_dataset(const char *folder) {
 
 static bool predict(const ich_model *model, const char *input, const char *out, bool heatmaps,
                     ich_skipped *skipped, ich_error *err) {
-    const ich_predict_options options = {.heatmaps = heatmaps, .label = ICH_ANY};
+    const ich_predict_options options = {.heatmaps = heatmaps};
     return ich_predict(model, input, out, &options, NULL, NULL, skipped, err);
 }
 
@@ -150,6 +150,8 @@ static void about_says_which_scans_and_which_model(void **state) {
         const char *const rows[][2] = {{"answered by", "Ichor " ICHOR_VERSION},
                                        {"input", place},
                                        {"heatmaps", heatmaps ? "any" : "none"},
+                                       {"heatmap method", "scales"},
+                                       {"heatmap layer", ""},
                                        {"arch", "resnet18"},
                                        {"study head", "attention"},
                                        {"seed", "1, quoted"}};
@@ -329,7 +331,7 @@ static void predictions_never_overwrite_the_dataset(void **state) {
 
 static void a_stopped_run_leaves_earlier_tables_as_they_were(void **state) {
     (void)state;
-    const ich_predict_options options = {.heatmaps = false, .label = ICH_ANY};
+    const ich_predict_options options = {.heatmaps = false};
     const volatile int stop = 1;
     ich_skipped skipped = {0};
     ich_error err = {0};
