@@ -1,7 +1,8 @@
 /* model.h: a trained network: graph, values, recipe; and its file.
  *
  * model.safetensors holds every parameter under its torchvision or torch name, float32, OIHW; its metadata:
- * format "ichor/1", the recipe (ini text), arch, heads, program version, and where it comes from (provenance.h).
+ * format "ichor/1", the recipe (ini text), arch, heads, program version, and where it comes from
+ * (provenance.h).
  *
  * Calls: layers, data (safetensors, recipe). Called by: infer, train.
  */

@@ -86,10 +86,10 @@ static void others_are_named_with_what_is_unusual(void **state) {
     } table[] = {{{0.5, 0.02, 0.01, 0.08, 5, 35}, "5 slices, there 30 to 30"},
                  {{0.5, 0.02, 0.01, 0.08, 200, 35}, "200 slices"},
                  {{0.8, 0.02, 0.01, 0.02, 30, 35}, "% of it is below"},
-                 {{0.2, 0.3, 0.01, 0.05, 30, 55}, "HU, there"},              /* an abdomen */
-                 {{0.5, 0.02, 0.10, 0.08, 30, 35}, "contrast medium?"},      /* vessels */
-                 {{0.5, 0.02, 0.01, 0.08, 30, 60}, "HU its mean is 60 HU"},  /* brain too bright */
-                 {{0.5, 0.02, 0.01, 0.40, 30, 35}, "% of it is above"}}; /* wrong units */
+                 {{0.2, 0.3, 0.01, 0.05, 30, 55}, "HU, there"},             /* an abdomen */
+                 {{0.5, 0.02, 0.10, 0.08, 30, 35}, "contrast medium?"},     /* vessels */
+                 {{0.5, 0.02, 0.01, 0.08, 30, 60}, "HU its mean is 60 HU"}, /* brain too bright */
+                 {{0.5, 0.02, 0.01, 0.40, 30, 35}, "% of it is above"}};    /* wrong units */
     const ich_preprocess p = ich_preprocess_default(SIZE);
     const ich_likeness l = learn(&p, 100);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
