@@ -126,6 +126,7 @@ class IchorStudy:
     def __init__(self, args, row, files):
         self.name, self.files = "Ichor", files
         self.command = [args.ichor, "predict", files.run, files.scan, "--out", files.path("ichor"), "--heatmaps",
+                        "--heatmap-method", "gradcam", "--heatmap-layer", "layer4",  # as torch's side draws them
                         "--quiet", "--threads", str(args.threads)] + (["--kernels", "avx2"] if row.avx2 else [])
 
     def measure(self, machine, seconds):
