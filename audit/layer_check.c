@@ -103,8 +103,8 @@ static void measure(measured *m) {
 
 /* -- judging ------------------------------------------------------------------------------------------- */
 
-static void judge(ich_layer_finding *f, double got, double expected, double bound, const char *what,
-                  size_t i) {
+void ich_layer_judge(ich_layer_finding *f, double got, double expected, double bound, const char *what,
+                     size_t i) {
     const double error = fabs(got - expected);
     const double before = f->checked ? f->error / f->bound : -1;
     f->checked++;
@@ -139,7 +139,8 @@ static void judge_gradient(const measured *m, ich_layer_finding *f) {
             const double h = step * fmax(1, fabs(tensor->value[i]));
             const double rounding = 9 / (12 * h) * 2 * forward * weight;
             const double series = fabs(m->numeric[r] - m->shorter[r]);
-            judge(f, m->value[r], m->numeric[r], rounding + series + backward * m->kappa[r], what, i);
+            ich_layer_judge(f, m->value[r], m->numeric[r], rounding + series + backward * m->kappa[r], what,
+                            i);
         }
     }
 }
@@ -163,14 +164,15 @@ static void judge_float(const measured *m, const ich_layer_run *run, double fact
     const double tiny = 0x1p-126; /* below it floats lose digits */
     if (outputs)
         for (size_t i = 0; i < run->out_count; i++)
-            judge(f, run->out[i], m->value[i], gamma * m->kappa[i] + tiny, "out", i);
+            ich_layer_judge(f, run->out[i], m->value[i], gamma * m->kappa[i] + tiny, "out", i);
     for (int t = 0; t < run->n_tensors && !outputs; t++) {
         const ich_layer_tensor *tensor = &run->tensors[t];
         char what[80];
         snprintf(what, sizeof what, "d %s", tensor->name);
         for (size_t i = 0; i < tensor->count; i++) {
             const size_t r = place_of(run, t) + i;
-            judge(f, tensor->gradient[i], m->value[r], gamma * (m->kappa[r] + already_there) + tiny, what, i);
+            ich_layer_judge(f, tensor->gradient[i], m->value[r], gamma * (m->kappa[r] + already_there) + tiny,
+                            what, i);
         }
     }
 }

@@ -29,6 +29,10 @@ typedef struct ich_layer_finding {
     char where[100];      /* "d weight[17]" */
 } ich_layer_finding;
 
+/* One result: counts it, and keeps it if its error is the largest part of its bound so far. */
+void ich_layer_judge(ich_layer_finding *f, double got, double expected, double bound, const char *what,
+                     size_t i);
+
 typedef void ich_layer_visit(void *self, const ich_layer_finding *finding);
 
 /* All of it for a small case. Fails when memory is out, or the op has no row in sum_length.c. */

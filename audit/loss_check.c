@@ -32,18 +32,6 @@ static problem make(int rows, int labels) {
     return p;
 }
 
-static void judge(ich_layer_finding *f, double got, double expected, double bound, const char *what, int i) {
-    const double error = fabs(got - expected), before = f->checked ? f->error / f->bound : -1;
-    f->checked++;
-    if (!(error <= bound)) f->wrong++;
-    if (error / bound <= before) return; /* NaN goes on */
-    f->error = error;
-    f->bound = bound;
-    f->got = got;
-    f->expected = expected;
-    snprintf(f->where, sizeof f->where, "%s[%d]", what, i);
-}
-
 /* As in layer_check.h: rounding of the differences, and what the series drops. */
 static ich_layer_finding check_gradient(problem *p) {
     ich_layer_finding f = {.kernels = "double", .check = "gradient"};
@@ -58,7 +46,7 @@ static ich_layer_finding check_gradient(problem *p) {
         p->logit[i] = held;
         const double near = at[0] - at[1], numeric = (8 * near - (at[2] - at[3])) / (12 * h);
         const double rounding = 9 / (12 * h) * 2 * gamma * p->loss + gamma * fabs(p->gradient[i]);
-        judge(&f, p->gradient[i], numeric, rounding + fabs(numeric - near / (2 * h)), "d logit", i);
+        ich_layer_judge(&f, p->gradient[i], numeric, rounding + fabs(numeric - near / (2 * h)), "d logit", i);
     }
     return f;
 }
@@ -70,9 +58,10 @@ static ich_layer_finding check_float(const problem *p) {
     for (int l = 0; l < p->labels; l++) weight[l] = (float)p->weight[l];
     const double gamma = ich_gamma(ROUNDINGS, ICH_ROUNDOFF_F32);
     const double loss = ich_loss_bce_f32(p->rows, p->labels, logit, target, weight, scale, gradient);
-    judge(&f, loss, p->loss, gamma * p->loss, "loss", 0);
+    ich_layer_judge(&f, loss, p->loss, gamma * p->loss, "loss", 0);
     for (int i = 0; i < p->count; i++)
-        judge(&f, (double)gradient[i], p->gradient[i], gamma * fabs(p->gradient[i]) + 0x1p-126, "d logit", i);
+        ich_layer_judge(&f, (double)gradient[i], p->gradient[i], gamma * fabs(p->gradient[i]) + 0x1p-126,
+                        "d logit", i);
     return f;
 }
 

@@ -3,11 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t image_count(const ich_cnn *cnn) {
-    const size_t size = (size_t)cnn->preprocess.size;
-    return size * size * (size_t)cnn->preprocess.channels;
-}
-
 static bool plan(ich_cnn *cnn, const ich_taps *taps, ich_error *err) {
     ich_exec_options options = {.inputs = {cnn->model->input},
                                 .n_inputs = 1,
@@ -31,8 +26,7 @@ static int choose_chunk(const ich_recipe *recipe, const ich_taps *taps) {
 
 bool ich_cnn_open(ich_cnn *cnn, const ich_model *model, const ich_taps *taps, ich_error *err) {
     *cnn = (ich_cnn){.model = model, .chunk = choose_chunk(&model->recipe, taps), .presence = 1};
-    if (ich_recipe_preprocess(&model->recipe, &cnn->preprocess, err) && plan(cnn, taps, err) &&
-        (cnn->bytes = ich_new((size_t)cnn->chunk, image_count(cnn), "a chunk of slices", err)) != NULL &&
+    if (ich_slices_open(&cnn->slices, &model->recipe, cnn->chunk, err) && plan(cnn, taps, err) &&
         (cnn->held = ich_new((size_t)cnn->chunk, sizeof *cnn->held, "a chunk of slices", err)) != NULL)
         return true;
     ich_cnn_close(cnn);
@@ -41,7 +35,7 @@ bool ich_cnn_open(ich_cnn *cnn, const ich_model *model, const ich_taps *taps, ic
 
 void ich_cnn_close(ich_cnn *cnn) {
     ich_exec_free(cnn->exec);
-    free(cnn->bytes);
+    ich_slices_close(&cnn->slices);
     free(cnn->held);
     memset(cnn, 0, sizeof *cnn);
 }
@@ -50,21 +44,16 @@ float ich_cnn_air(void) { return (0 - 0.5f) / 0.25f; } /* byte 0 of preprocess.h
 
 /* Fills the CNN's input with `slices`. */
 static bool fill_input(ich_cnn *cnn, const ich_volume *volume, const int *slices, int rows, ich_error *err) {
-    const size_t count = image_count(cnn);
+    const size_t count = cnn->slices.count;
     const float air = ich_cnn_air();
     float *input = ich_exec_value(cnn->exec, cnn->model->input);
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) reduction(+ : failed)
     for (int i = 0; i < rows; i++) {
-        uint8_t *bytes = cnn->bytes + (size_t)i * count;
-        if (!ich_preprocess_slice(&cnn->preprocess, volume, slices[i], bytes, NULL)) {
-            failed++;
-            continue;
-        }
-        const ich_rng unused = ich_rng_make(0, ICH_RNG_AUGMENT, 0); /* no augmentation in prediction */
         float *image = input + (size_t)i * count;
-        ich_preprocess_finish(&cnn->preprocess, bytes, NULL, unused, image);
-        if (cnn->presence == 1) continue;
+        const bool done = ich_slices_one(&cnn->slices, volume, slices[i], i, image);
+        if (!done) failed++;
+        if (!done || cnn->presence == 1) continue;
         for (size_t p = 0; p < count; p++) image[p] = air + cnn->presence * (image[p] - air);
     }
     return failed == 0 ||
@@ -108,5 +97,5 @@ const float *ich_cnn_value(ich_cnn *cnn, int node, int slice) {
 
 void ich_cnn_look(const ich_cnn *cnn, ich_look *look) {
     for (int i = 0; i < cnn->n_held; i++)
-        ich_look_add(look, &cnn->preprocess, cnn->bytes + (size_t)i * image_count(cnn));
+        ich_look_add(look, &cnn->slices.preprocess, cnn->slices.bytes + (size_t)i * cnn->slices.count);
 }

@@ -3,25 +3,24 @@
  * What the last run made stays readable, and is not made again while it holds the slices that are asked for:
  * a study no longer than a chunk passes the CNN once, however often it is looked at.
  *
- * Calls: model, taps, likeness, layers (exec), data (preprocess, volume). Called by: study, explain.
+ * Calls: model, slices, taps, likeness, layers (exec), data (volume). Called by: study, explain.
  */
 #ifndef ICH_INFER_CNN_H
 #define ICH_INFER_CNN_H
 
-#include "data/preprocess.h"
 #include "data/volume.h"
 #include "infer/likeness.h"
 #include "infer/model.h"
+#include "infer/slices.h"
 #include "infer/taps.h"
 #include "layers/exec.h"
 
 typedef struct ich_cnn {
     const ich_model *model;
-    ich_preprocess preprocess;
+    ich_slices slices;
     int chunk;      /* most slices in a run */
     float presence; /* of the picture over air, 0 … 1: 1, but on an integral's path (explain.c) */
     ich_exec *exec; /* input -> features, taps */
-    uint8_t *bytes; /* [chunk][size][size][channels] */
     int *held;      /* [chunk] network slices that the exec holds */
     int n_held;
 } ich_cnn;

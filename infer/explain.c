@@ -111,7 +111,8 @@ static bool multiply(int cells, const float *map, const float *inside, float *he
 static bool fuse(ich_explainer *e, const ich_explain_study *s, int slice, float *scratch, float *heat) {
     const int cells = (int)cells_of(e, 0);
     float *inside = scratch, *map = scratch + cells, *fine = scratch + 2 * cells;
-    if (!ich_skull_weigh(&s->cnn->preprocess, s->volume, slice, &e->grid[0], inside, NULL)) return false;
+    if (!ich_skull_weigh(&s->cnn->slices.preprocess, s->volume, slice, &e->grid[0], inside, NULL))
+        return false;
     int spoke = 0;
     for (int i = 0; i < cells; i++) heat[i] = 1;
     for (int tap = 0; tap < e->taps.n; tap++) {

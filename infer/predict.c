@@ -178,7 +178,7 @@ typedef struct job {
 static bool flag_study(job *j, const ich_scan *scan, const ich_answer *answer, ich_error *why) {
     char reason[200];
     return !j->knows_inputs ||
-           ich_likeness_judge(&j->likeness, &j->reader.cnn.preprocess, &answer->look, reason,
+           ich_likeness_judge(&j->likeness, &j->reader.cnn.slices.preprocess, &answer->look, reason,
                               sizeof reason) ||
            ich_skipped_add(&j->flagged, scan->path, scan->study_id, reason) ||
            ich_fail(why, "%s: no memory for the list of flagged studies", scan->path);
@@ -189,9 +189,9 @@ static bool answer_study(job *j, const ich_scan *scan, const reading *r, ich_err
     if (!r->done) return ich_fail(why, "%s", r->why.text);
     ich_answer answer;
     if (!ich_reader_answer(&j->reader, &r->volume, &answer, why)) return false;
-    const bool drawn = j->heatmaps == NULL ||
-                       ich_heatmap_write(&j->reader.cnn.preprocess, &r->volume, &j->reader.explainer.grid[0],
-                                         answer.heat, j->heatmaps, scan->study_id, why);
+    const bool drawn = j->heatmaps == NULL || ich_heatmap_write(&j->reader.cnn.slices.preprocess, &r->volume,
+                                                                &j->reader.explainer.grid[0], answer.heat,
+                                                                j->heatmaps, scan->study_id, why);
     const bool done = drawn && flag_study(j, scan, &answer, why);
     if (done) {
         put_slices(j->out.slices.stream, scan, &r->volume, &answer);
@@ -268,7 +268,7 @@ static bool open_job(job *j, const ich_model *model, const char *folder, const i
     if (!ich_reader_open(&j->reader, model, options->heatmaps ? &options->explain : NULL, err)) return false;
     const char *inputs = ich_model_meta(model, ICH_INPUTS);
     j->knows_inputs = inputs != NULL;
-    return !inputs || ich_likeness_parse(&j->likeness, &j->reader.cnn.preprocess, inputs, err);
+    return !inputs || ich_likeness_parse(&j->likeness, &j->reader.cnn.slices.preprocess, inputs, err);
 }
 
 static bool run_job(job *j, const char *input, const char *folder, const ich_predict_options *options,

@@ -18,19 +18,20 @@ void ich_slices_close(ich_slices *slices) {
     memset(slices, 0, sizeof *slices);
 }
 
+bool ich_slices_one(const ich_slices *slices, const ich_volume *volume, int slice, int row, float *out) {
+    uint8_t *bytes = slices->bytes + (size_t)row * slices->count;
+    if (!ich_preprocess_slice(&slices->preprocess, volume, slice, bytes, NULL)) return false;
+    const ich_rng unused = ich_rng_make(0, ICH_RNG_AUGMENT, 0); /* no augmentation in prediction */
+    ich_preprocess_finish(&slices->preprocess, bytes, NULL, unused, out);
+    return true;
+}
+
 bool ich_slices_read(const ich_slices *slices, const ich_volume *volume, int first, int rows, float *out,
                      ich_error *err) {
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) reduction(+ : failed)
-    for (int i = 0; i < rows; i++) {
-        uint8_t *bytes = slices->bytes + (size_t)i * slices->count;
-        if (!ich_preprocess_slice(&slices->preprocess, volume, first + i, bytes, NULL)) {
-            failed++;
-            continue;
-        }
-        const ich_rng unused = ich_rng_make(0, ICH_RNG_AUGMENT, 0); /* no augmentation in prediction */
-        ich_preprocess_finish(&slices->preprocess, bytes, NULL, unused, out + (size_t)i * slices->count);
-    }
+    for (int i = 0; i < rows; i++)
+        if (!ich_slices_one(slices, volume, first + i, i, out + (size_t)i * slices->count)) failed++;
     return failed == 0 ||
            ich_fail(err, "no memory to resample a slice of %d × %d pixels", volume->width, volume->height);
 }
