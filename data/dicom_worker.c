@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,15 +74,16 @@ static void limit_memory(size_t more) {
 #endif
 }
 
-static rlim_t processor_seconds(void) {
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    return (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec + 1); /* the limit counts whole ones */
+/* Of the worker's own instructions alone: a kernel that is short of memory bills a stalled read as its
+ * reader's processor time, and no decoder's fault is in there. */
+static void limit_processor(int seconds) {
+    const struct itimerval left = {.it_value.tv_sec = seconds};
+    setitimer(ITIMER_VIRTUAL, &left, NULL);
 }
 
 void ich_worker_touch(ich_worker *worker, size_t item) {
     *worker->touched = item;
-    limit(RLIMIT_CPU, item == ICH_NO_ITEM ? RLIM_INFINITY : processor_seconds() + (rlim_t)worker->seconds);
+    limit_processor(item == ICH_NO_ITEM ? 0 : worker->seconds);
     alarm(item == ICH_NO_ITEM ? 0 : WAITING_SECONDS + (unsigned)worker->seconds);
 }
 
@@ -158,9 +160,9 @@ static bool give(ich_worker *worker, size_t task) {
 
 static void describe_death(int status, int seconds, char *text, size_t size) {
     const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    if (number == SIGXCPU || number == SIGALRM)
+    if (number == SIGVTALRM || number == SIGALRM)
         snprintf(text, size, "takes more than %d s to decode: it is damaged, copy it again from its source",
-                 number == SIGXCPU ? seconds : WAITING_SECONDS + seconds);
+                 number == SIGVTALRM ? seconds : WAITING_SECONDS + seconds);
     else
         snprintf(text, size, "crashes its decoder (%s): it is damaged, copy it again from its source",
                  number ? strsignal(number) : "exit");

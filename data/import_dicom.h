@@ -1,9 +1,9 @@
 /* import_dicom.h: what the files of a DICOM import share; nobody outside data/import_*.c includes it.
  *
  *   import_scan.c     every header is read once and kept as a record of fixed size
- *   import_choose.c   studies and series are put together from the records, and a series is chosen for each
- * study import_convert.c  the chosen series are decoded straight into volumes import_dicom.c    identities,
- * labels, what was left out
+ *   import_choose.c   studies and series are put together from the records, a series is chosen for each study
+ *   import_convert.c  the chosen series are decoded straight into volumes
+ *   import_dicom.c    identities, labels, what was left out
  *
  * Scanning and converting run in worker processes. What is chosen depends on the headers alone, never on
  * which pixels could be decoded, so that an import that was interrupted chooses the same.
@@ -14,7 +14,7 @@
 #include "dicom_series.h"
 #include "import_internal.h"
 
-enum { /* of processor time, up to one more as whole seconds are counted: 5 for both */
+enum {                         /* of processor time */
        ICH_HEADER_SECONDS = 1, /* a header takes a millisecond, one of 16,000 frames a third of a second */
        ICH_SLICE_SECONDS = 2,  /* a slice takes 2 ms, in JPEG 2000 some 50 */
 };
