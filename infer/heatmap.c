@@ -94,17 +94,33 @@ bool ich_heatmap_place(const ich_preprocess *preprocess, const ich_volume *volum
 
 enum { BRAIN_CENTER = 40, BRAIN_WIDTH = 80 }; /* HU: the radiologist's window for blood */
 
-static void draw_slice(ich_picture *picture, const int16_t *hu, const float *heat) {
+enum { STEPS = 1024 };
+
+/* By heat in STEPS: what grey is multiplied by, and what is added to it. */
+typedef struct shade {
+    float keep, add[3];
+} shade;
+
+static void make_shades(shade table[STEPS + 1]) {
     const float opacity = 0.7f; /* of the hottest pixel: anatomy must stay readable below */
+    for (int i = 0; i <= STEPS; i++) {
+        const float heat = (float)i / STEPS, alpha = opacity * heat;
+        uint8_t colour[3];
+        ich_picture_colour(heat, colour);
+        table[i].keep = 1 - alpha;
+        for (int c = 0; c < 3; c++) table[i].add[c] = alpha * (float)colour[c] + 0.5f;
+    }
+}
+
+static void draw_slice(ich_picture *picture, const int16_t *hu, const float *heat) {
+    shade table[STEPS + 1];
+    make_shades(table);
     const size_t pixels = (size_t)picture->width * (size_t)picture->height;
     for (size_t i = 0; i < pixels; i++) {
         const float windowed = ((float)hu[i] - BRAIN_CENTER) / BRAIN_WIDTH + 0.5f;
-        const float grey = 255 * fminf(fmaxf(windowed, 0), 1), alpha = opacity * heat[i];
-        uint8_t colour[3];
-        ich_picture_colour(heat[i], colour);
-        for (int c = 0; c < 3; c++) {
-            picture->rgb[3 * i + (size_t)c] = (uint8_t)(grey + alpha * ((float)colour[c] - grey) + 0.5f);
-        }
+        const float grey = 255 * (windowed < 0 ? 0 : windowed > 1 ? 1 : windowed);
+        const shade *s = &table[(int)(heat[i] * STEPS + 0.5f)];
+        for (int c = 0; c < 3; c++) picture->rgb[3 * i + (size_t)c] = (uint8_t)(s->keep * grey + s->add[c]);
     }
 }
 
@@ -160,13 +176,13 @@ static bool write_overlay(const ich_volume *volume, int z, const float *heat, co
 
 /* -- a study ------------------------------------------------------------------------------------------- */
 
-/* Values in 1024 steps up to the slice's largest: finer than the eye or the method, also where all is faint;
+/* Values in STEPS up to the slice's largest: finer than the eye or the method, also where all is faint;
  * and the file deflates several times faster and smaller. */
 static void round_values(float *values, size_t count) {
     float largest = 0;
-    for (size_t i = 0; i < count; i++) largest = fmaxf(largest, values[i]);
-    const float step = largest / 1024;
-    for (size_t i = 0; step > 0 && i < count; i++) values[i] = step * floorf(values[i] / step + 0.5f);
+    for (size_t i = 0; i < count; i++) largest = values[i] > largest ? values[i] : largest;
+    const float step = largest / STEPS;
+    for (size_t i = 0; step > 0 && i < count; i++) values[i] = step * (float)(int)(values[i] / step + 0.5f);
 }
 
 /* Job 0 is the volume, which deflates on one thread for as long as many pictures take; job z + 1 is network
