@@ -72,6 +72,7 @@ static void add_inputs(ich_layer_run *run, ich_rng *rng) {
     for (int i = 0; i < call->n_inputs; i++) {
         char name[16];
         ich_shape s = call->in_shape[i] = run->c->in[i];
+        call->in_stride[i] = s.c;
         call->in_domain[i] = run->c->pooled ? ICH_PER_STUDY : ICH_PER_SLICE;
         size_t rows = (size_t)(run->c->pooled ? call->studies : call->rows);
         snprintf(name, sizeof name, "in[%d]", i);
@@ -125,6 +126,7 @@ static void add_output(ich_layer_run *run, ich_rng *rng) {
     ich_domain domain = run->c->pooled ? ICH_PER_STUDY : ICH_PER_SLICE;
     if (run->layer->domain) domain = run->layer->domain(domain);
     ich_shape s = call->out_shape;
+    call->out_stride = s.c;
     size_t rows = (size_t)(domain == ICH_PER_STUDY ? call->studies : call->rows);
     run->out_count = rows * (size_t)s.h * (size_t)s.w * (size_t)s.c;
     run->out = block(run, run->out_count * sizeof(double));

@@ -37,15 +37,11 @@ static int64_t pixels_of(const ich_call *call) {
 /* saved: mean, then 1 / sqrt(variance + eps) */
 static size_t saved(const ich_call *call) { return 2 * padded((size_t)call->in_shape[0].c) * sizeof(real); }
 
-/* scratch: mean, invstd, scale, shift, the kernels' own; then dx where it must be added to another's */
-static size_t kernel_scratch(const ich_call *call) {
-    const ich_kernels *k = call->kernels;
-    return padded(k->channel_scratch(pixels_of(call), call->in_shape[0].c));
-}
-
+/* scratch: mean, invstd, scale, shift, the kernels' own */
 static size_t scratch(const ich_call *call) {
-    size_t dx = call->accumulate[0] ? count_of(call, 0) : 0;
-    return (4 * padded((size_t)call->in_shape[0].c) + kernel_scratch(call) + dx) * sizeof(real);
+    const ich_kernels *k = call->kernels;
+    const int channels = call->in_shape[0].c;
+    return (4 * padded((size_t)channels) + k->channel_scratch(pixels_of(call), channels)) * sizeof(real);
 }
 
 /* This batch's moments, and the running ones a step closer to them. */
@@ -54,7 +50,7 @@ static void measure(const ich_call *call, real *mean, real *variance, real *work
     int64_t m = pixels_of(call);
     real *running_mean = call->param[2], *running_var = call->param[3];
     real momentum = call->attr->momentum, unbiased = m > 1 ? (real)m / (real)(m - 1) : 1;
-    k->channel_moments(m, call->in_shape[0].c, call->in[0], mean, variance, work);
+    k->channel_moments(m, call->in_shape[0].c, call->in[0], call->in_stride[0], mean, variance, work);
     for (int c = 0; c < call->in_shape[0].c; c++) {
         running_mean[c] += momentum * (mean[c] - running_mean[c]);
         running_var[c] += momentum * (variance[c] * unbiased - running_var[c]);
@@ -87,8 +83,8 @@ static void forward(const ich_call *call) {
         scale[c] = gamma[c] * invstd[c];
         shift[c] = beta[c] - mean[c] * scale[c];
     }
-    k->channel_affine(pixels_of(call), (int)channels, call->in[0], scale, shift, call->add, call->relu,
-                      call->out);
+    k->channel_affine(pixels_of(call), (int)channels, call->in[0], call->in_stride[0], scale, shift,
+                      call->add, call->relu, call->out);
     if (call->gradient && !call->again) {
         memcpy(call->saved, mean, bytes);
         memcpy((real *)call->saved + part, invstd, bytes);
@@ -103,13 +99,11 @@ static void backward(const ich_call *call) {
     real *unwanted = call->scratch; /* takes the gradients of frozen γ and β */
     real *d_gamma = call->d_param[0] ? call->d_param[0] : unwanted;
     real *d_beta = call->d_param[1] ? call->d_param[1] : unwanted + part;
-    real *work = unwanted + 4 * part;
-    real *dx = call->accumulate[0] ? work + kernel_scratch(call) : call->d_in[0];
     memset(unwanted, 0, 2 * part * sizeof(real));
-    k->batch_norm_backward(pixels_of(call), channels, call->in[0], call->relu ? call->out : NULL, call->d_out,
-                           mean, invstd, call->param[0], call->batch_statistics, dx, call->d_add,
-                           call->accumulate_add, d_gamma, d_beta, work);
-    if (call->accumulate[0]) k->copy(count_of(call, 0), dx, true, call->d_in[0]);
+    k->batch_norm_backward(pixels_of(call), channels, call->in[0], call->in_stride[0],
+                           call->relu ? call->out : NULL, call->d_out, mean, invstd, call->param[0],
+                           call->batch_statistics, call->d_in[0], call->accumulate[0], call->d_add,
+                           call->accumulate_add, d_gamma, d_beta, unwanted + 4 * part);
 }
 
 const ich_layer ICH_NAME(ich_layer_batch_norm) = {
@@ -120,6 +114,7 @@ const ich_layer ICH_NAME(ich_layer_batch_norm) = {
     .needs = ICH_NEEDS_INPUT,
     .fuses = ICH_FUSES_RELU | ICH_FUSES_ADD,
     .in_place_backward = true,
+    .strided = true,
     .cheap = true,
     .shape = same_shape,
     .params = params,

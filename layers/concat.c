@@ -18,37 +18,42 @@ static int64_t pixels_of(const ich_call *call) {
     return (int64_t)rows_of(call, 0) * call->out_shape.h * call->out_shape.w;
 }
 
-static void forward(const ich_call *call) {
-    const real *a = call->in[0], *b = call->in[1];
-    real *y = call->out;
-    size_t ca = (size_t)call->in_shape[0].c, cb = (size_t)call->in_shape[1].c;
-    int64_t pixels = pixels_of(call);
+/* The first input may lie where it belongs already: in a stack of concatenations only the new channels move.
+ */
+static bool in_its_place(const ich_call *call, int input) { return input == 0 && call->in[0] == call->out; }
+
+static void put_channels(int64_t pixels, size_t c, const real *x, int ldx, real *y, int ldy) {
 #pragma omp parallel for
-    for (int64_t p = 0; p < pixels; p++) {
-        real *to = y + (size_t)p * (ca + cb);
-        memcpy(to, a + (size_t)p * ca, ca * sizeof *to);
-        memcpy(to + ca, b + (size_t)p * cb, cb * sizeof *to);
+    for (int64_t p = 0; p < pixels; p++) memcpy(y + p * ldy, x + p * ldx, c * sizeof *y);
+}
+
+static void forward(const ich_call *call) {
+    real *y = call->out;
+    for (int i = 0; i < 2; i++) {
+        const size_t c = (size_t)call->in_shape[i].c;
+        if (!in_its_place(call, i))
+            put_channels(pixels_of(call), c, call->in[i], call->in_stride[i], y, call->out_stride);
+        y += c;
     }
 }
 
-/* One input's channels: c of them, from `first` of `all`. */
-static void take_channels(int64_t pixels, size_t first, size_t c, size_t all, const real *dy, bool accumulate,
-                          real *dx) {
+/* One input's channels of dy. */
+static void take_channels(int64_t pixels, int c, const real *dy, int ldy, bool accumulate, real *dx,
+                          int ldx) {
 #pragma omp parallel for
-    for (int64_t p = 0; p < pixels; p++) {
-        const real *from = dy + (size_t)p * all + first;
-        real *to = dx + (size_t)p * c;
-        for (size_t i = 0; i < c; i++) to[i] = accumulate ? to[i] + from[i] : from[i];
-    }
+    for (int64_t p = 0; p < pixels; p++)
+        for (int i = 0; i < c; i++)
+            dx[p * ldx + i] = accumulate ? dx[p * ldx + i] + dy[p * ldy + i] : dy[p * ldy + i];
 }
 
 static void backward(const ich_call *call) {
-    size_t first = 0, all = (size_t)call->out_shape.c;
+    const real *dy = call->d_out;
     for (int i = 0; i < 2; i++) {
-        size_t c = (size_t)call->in_shape[i].c;
-        if (call->d_in[i])
-            take_channels(pixels_of(call), first, c, all, call->d_out, call->accumulate[i], call->d_in[i]);
-        first += c;
+        const int c = call->in_shape[i].c;
+        if (call->d_in[i] && call->d_in[i] != dy)
+            take_channels(pixels_of(call), c, dy, call->out_stride, call->accumulate[i], call->d_in[i],
+                          call->in_stride[i]);
+        dy += c;
     }
 }
 
@@ -57,6 +62,7 @@ const ich_layer ICH_NAME(ich_layer_concat) = {
     .formula = "y[i,j] = (a[i,j], b[i,j])",
     .source = "Huang et al. 2016, arXiv 1608.06993",
     .inputs = 2,
+    .strided = true,
     .cheap = true,
     .shape = shape,
     .forward = forward,

@@ -104,6 +104,7 @@ void ich_exec_free(ich_exec *e) {
     free(e->value);
     free(e->gradient);
     free(e->again);
+    free(e->shelf);
     free(e->wants);
     free(e->buffers);
     free(e);

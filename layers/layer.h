@@ -69,6 +69,9 @@ typedef struct ich_call {
     ich_shape in_shape[ICH_MAX_INPUTS];
     ich_domain in_domain[ICH_MAX_INPUTS];
     ich_shape out_shape;
+    /* Elements from a pixel to the next, of values and their gradients: the channels, unless the layer is
+     * `strided` and the value is the beginning of a wider one (plan.c, make_shelves). */
+    int in_stride[ICH_MAX_INPUTS], out_stride;
 
     bool gradient;         /* backward will follow: fill `saved` */
     bool batch_statistics; /* batch norm: use and update with this batch's; else use the running ones */
@@ -119,6 +122,7 @@ typedef struct ich_layer {
     unsigned needs, fuses;
     bool in_place;          /* out may be in[0], and d_in[0] may be d_out */
     bool in_place_backward; /* only d_in[0] may be d_out (batch norm) */
+    bool strided;           /* heeds the stride of in[0], and concat that of out */
     bool cheap; /* computing out again costs less than keeping it until backward; with `macs`: where
                    they are few an element (plan.c) */
 

@@ -2,14 +2,15 @@
  *
  * 1. which nodes the outputs need            mark_needed
  * 2. which neighbours become one step        make_steps, fuse
- * 3. whose gradients are wanted              mark_wanted
- * 4. which values are computed twice         choose_redo: what is cheap and has its inputs at hand in
- * backward (batch norm, ReLU, shortcuts, thin convolutions) is dropped after forward and computed again just
- * before backward needs it (Chen et al. 2016, arXiv 1604.06174; for batch norm: Pleiss et al. 2017, arXiv
- * 1707.06990)
- * 5. when each value is born and last read   make_values, make_gradients
- * 6. what layers need besides              size_steps, make_scratch
- * 7. where each buffer lies                  place_buffers: largest first, at the lowest offset that no
+ * 3. which values begin another one          make_shelves: concatenations on concatenations share memory
+ * 4. whose gradients are wanted              mark_wanted
+ * 5. which values are computed twice         choose_redo: what is cheap and has its inputs at hand in
+ *    backward (batch norm, ReLU, shortcuts, thin convolutions) is dropped after forward and computed again
+ *    just before backward needs it (Chen et al. 2016, arXiv 1604.06174; for batch norm: Pleiss et al. 2017,
+ *    arXiv 1707.06990)
+ * 6. when each value is born and last read   make_values, make_gradients
+ * 7. what layers need besides                size_steps, make_scratch
+ * 8. where each buffer lies                  place_buffers: largest first, at the lowest offset that no
  *    buffer alive at the same time covers (greedy by size: Pisarchyk and Lee, arXiv 2001.03288)
  */
 #include "plan.h"
@@ -123,6 +124,44 @@ static bool make_steps(ich_exec *e, const bool *needed, ich_error *err) {
     return true;
 }
 
+/* -- values that begin another one ---------------------------------------------------------------------- */
+
+static bool reads(const ich_exec *e, const ich_step *step, int node) {
+    return step->add_value == node ||
+           is_listed(node_of(e, step->node)->inputs, node_of(e, step->node)->n_inputs, node);
+}
+
+/* Every step that reads node minds where its pixels begin, and step `last` is the last of them: the first to
+ * write node's gradient, which must not yet hold anything else. */
+static bool may_lie_apart(const ich_exec *e, int node, int last) {
+    for (int s = 0; s < e->n_steps; s++) {
+        const ich_step *step = &e->steps[s];
+        const int *inputs = node_of(e, step->node)->inputs;
+        if (!reads(e, step, node)) continue;
+        if (s > last || step->add_value == node || !layer_of(e, step->node)->strided) return false;
+        if (is_listed(inputs + 1, node_of(e, step->node)->n_inputs - 1, node)) return false;
+    }
+    return true;
+}
+
+/* A concatenation whose first input is one, too, finds it where its own first channels belong: on a shelf,
+ * which is the value of the last of them. DenseNet's blocks would else copy all that they have made in each
+ * of their layers, forward and backward. */
+static void make_shelves(ich_exec *e) {
+    if (e->options.keep_all || e->options.no_fusing) return;
+    for (int s = e->n_steps - 1; s >= 0; s--) {
+        const int out = e->steps[s].out, first = node_of(e, e->steps[s].node)->inputs[0];
+        if (!is_op(e, out, "concat") || is_input(e, first) || is_output(e, first)) continue;
+        if (!is_op(e, first, "concat") || !may_lie_apart(e, first, s)) continue;
+        if (e->shelf[out] < 0) e->shelf[out] = out;
+        e->shelf[first] = e->shelf[out];
+    }
+}
+
+static int stride_of(const ich_exec *e, int node) {
+    return node_of(e, e->shelf[node] >= 0 ? e->shelf[node] : node)->shape.c;
+}
+
 static void mark_wanted(ich_exec *e) {
     if (!e->options.gradient) return;
     for (int i = 0; i < e->options.n_inputs; i++) e->wants[e->options.inputs[i]] = e->options.input_gradient;
@@ -140,13 +179,6 @@ static void mark_wanted(ich_exec *e) {
 static int new_buffer(ich_exec *e, size_t bytes, int birth, int death) {
     e->buffers[e->n_buffers] = (ich_buffer){.bytes = bytes, .birth = birth, .death = death};
     return e->n_buffers++;
-}
-
-/* -- readers ------------------------------------------------------------------------------------------- */
-
-static bool reads(const ich_exec *e, const ich_step *step, int node) {
-    return step->add_value == node ||
-           is_listed(node_of(e, step->node)->inputs, node_of(e, step->node)->n_inputs, node);
 }
 
 /* Backward of step s reads node's value: as an input, or as what the step itself produced. */
@@ -172,14 +204,15 @@ static bool is_cheap(const ich_exec *e, int s) {
     return layer->macs(&node->attr, &in, &node->shape) <= FEW * (int64_t)ich_shape_count(node->shape);
 }
 
-/* Step s is cheap, and what must be kept to have its inputs in backward is less than what it makes. */
+/* Step s is cheap (what lies on a shelf costs nothing), and what must be kept to have its inputs in backward
+ * is less than what it makes. */
 static bool can_redo(const ich_exec *e, int s, const bool *available) {
     const ich_step *step = &e->steps[s];
     const ich_node *node = node_of(e, step->node);
     size_t kept = step->add_value < 0 || available[step->add_value] ? 0 : value_bytes(e, step->add_value);
     for (int i = 0; i < node->n_inputs; i++)
         if (!available[node->inputs[i]]) kept += value_bytes(e, node->inputs[i]);
-    return is_cheap(e, s) && kept < value_bytes(e, step->out);
+    return is_cheap(e, s) && e->shelf[step->out] < 0 && kept < value_bytes(e, step->out);
 }
 
 /* Marks values that backward may have: those it needs anyway, and those that are cheap to make from them. */
@@ -259,6 +292,14 @@ static void make_again(ich_exec *e, int s) {
     }
 }
 
+/* The shelf is as large as its last value, and there from its first one on. */
+static void put_on_shelf(ich_exec *e, int node, int birth, int death) {
+    const int shelf = e->shelf[node];
+    if (e->value[shelf] < 0) e->value[shelf] = new_buffer(e, value_bytes(e, shelf), birth, death);
+    e->value[node] = e->value[shelf];
+    if (e->buffers[e->value[node]].death < death) e->buffers[e->value[node]].death = death;
+}
+
 static void make_values(ich_exec *e) {
     for (int i = 0; i < e->options.n_inputs; i++) {
         int node = e->options.inputs[i];
@@ -272,7 +313,9 @@ static void make_values(ich_exec *e) {
         bool reuse = layer_of(e, step->node)->in_place && !e->options.keep_all && !is_input(e, first) &&
                      last_read(e, first) == forward_time(s) &&
                      value_bytes(e, first) == value_bytes(e, step->out);
-        if (reuse) {
+        if (e->shelf[step->out] >= 0) {
+            put_on_shelf(e, step->out, forward_time(s), last);
+        } else if (reuse) {
             ich_buffer *buffer = &e->buffers[e->value[step->out] = e->value[first]];
             if (last > buffer->death) buffer->death = last;
         } else {
@@ -289,7 +332,9 @@ static bool gradient_target(ich_exec *e, int node, int s, bool may_take_d_out) {
     int death = is_input(e, node) || e->options.keep_all ? end_time(e) : backward_time(e, e->step_of[node]);
     if (e->gradient[node] >= 0) return true;
     int out = e->gradient[e->steps[s].out];
-    if (may_take_d_out && !e->options.keep_all && e->buffers[out].bytes == value_bytes(e, node)) {
+    const bool begins_d_out = e->shelf[node] >= 0 && e->shelf[node] != node;
+    const bool same_size = e->buffers[out].bytes == value_bytes(e, node);
+    if (begins_d_out || (may_take_d_out && same_size && !e->options.keep_all)) {
         e->gradient[node] = out;
         if (death > e->buffers[out].death) e->buffers[out].death = death;
     } else {
@@ -339,8 +384,10 @@ static void size_steps(ich_exec *e) {
         for (int i = 0; i < node->n_inputs; i++) {
             call->in_shape[i] = node_of(e, node->inputs[i])->shape;
             call->in_domain[i] = node_of(e, node->inputs[i])->domain;
+            call->in_stride[i] = stride_of(e, node->inputs[i]);
         }
         call->out_shape = node->shape;
+        call->out_stride = stride_of(e, step->out);
         call->gradient = e->wants[step->out];
         call->batch_statistics = e->options.batch_statistics;
         call->training = e->options.training;
@@ -441,14 +488,18 @@ bool ich_plan_make(ich_exec *e, ich_error *err) {
     e->value = ich_new(nodes, sizeof *e->value, "the plan", err);
     e->gradient = ich_new(nodes, sizeof *e->gradient, "the plan", err);
     e->again = ich_new(nodes, sizeof *e->again, "the plan", err);
+    e->shelf = ich_new(nodes, sizeof *e->shelf, "the plan", err);
     e->wants = ich_new(nodes, sizeof *e->wants, "the plan", err);
     /* value, value again, gradient, saved; scratch of forward's and backward's moments */
     e->buffers = ich_new(6 * nodes + 3, sizeof *e->buffers, "the plan", err);
     bool *marks = ich_new(3 * nodes, sizeof *marks, "the plan", err);
-    bool ok = e->step_of && e->value && e->gradient && e->again && e->wants && e->buffers && marks;
-    for (size_t i = 0; ok && i < nodes; i++) e->step_of[i] = e->value[i] = e->gradient[i] = e->again[i] = -1;
+    bool ok =
+        e->step_of && e->value && e->gradient && e->again && e->shelf && e->wants && e->buffers && marks;
+    for (size_t i = 0; ok && i < nodes; i++)
+        e->step_of[i] = e->value[i] = e->gradient[i] = e->again[i] = e->shelf[i] = -1;
     ok = ok && mark_needed(e, marks, err) && make_steps(e, marks, err);
     if (ok) {
+        make_shelves(e);
         mark_wanted(e);
         choose_redo(e, marks + nodes, marks + 2 * nodes);
     }

@@ -40,7 +40,8 @@ struct ich_exec {
     int *step_of;          /* [n_nodes] step that computes it (fused ones too), -1 outside the part */
     int *value, *gradient; /* [n_nodes] buffer, -1: none */
     int *again;            /* [n_nodes] buffer of the value computed again for backward, -1: none */
-    bool *wants;           /* [n_nodes] its gradient is wanted */
+    int *shelf;  /* [n_nodes] the node whose first channels this value is, in memory too; -1: none */
+    bool *wants; /* [n_nodes] its gradient is wanted */
     ich_buffer *buffers;
     int n_buffers;
     size_t fold_bytes;    /* the largest any step needs */

@@ -1,9 +1,9 @@
 /* zoo_densenet.c: densely connected networks, whose layers read all that the layers before them in a block
  * made. Huang et al. 2016, arXiv 1608.06993, as torchvision builds and names them.
  *
- * The growing stack of channels is a chain of concatenations, each two inputs wide. They are cheap, and so is
- * the batch norm behind each: the plan drops both after forward and makes them again for backward, which is
- * what Pleiss et al. 2017 (arXiv 1707.06990) do by hand. */
+ * The growing stack of channels is a chain of concatenations, each two inputs wide, which the plan lays in
+ * one piece of memory: only new channels move. The batch norm behind each is cheap: the plan drops it after
+ * forward and makes it again for backward, which is what Pleiss et al. 2017 (arXiv 1707.06990) do by hand. */
 #include "zoo_internal.h"
 
 #include <stdio.h>

@@ -36,12 +36,14 @@ typedef struct KERNELS {
     void (*conv2d_backward_weights)(const ich_conv_shape *shape, const REAL *x, const REAL *dy, REAL *dw,
                                     REAL *scratch);
 
-    /* -- per-channel kernels over x [rows, c]; for images rows = n·h·w --------------------------------- */
+    /* -- per-channel kernels over x [rows, c]; for images rows = n·h·w. Where ldx is given, x's rows begin
+     * ldx ≥ c elements apart: x may be the first channels of something wider ----------------------------- */
     size_t (*channel_scratch)(int64_t rows, int c); /* elements; for the three below that take scratch */
     /* mean and biased variance of each channel */
-    void (*channel_moments)(int64_t rows, int c, const REAL *x, REAL *mean, REAL *variance, REAL *scratch);
-    /* y = x · scale + shift + add, then max(0, ·) if relu; add may be NULL; y may be x or add. */
-    void (*channel_affine)(int64_t rows, int c, const REAL *x, const REAL *scale, const REAL *shift,
+    void (*channel_moments)(int64_t rows, int c, const REAL *x, int ldx, REAL *mean, REAL *variance,
+                            REAL *scratch);
+    /* y = x · scale + shift + add, then max(0, ·) if relu; add may be NULL; y may be add, or x if ldx = c. */
+    void (*channel_affine)(int64_t rows, int c, const REAL *x, int ldx, const REAL *scale, const REAL *shift,
                            const REAL *add, bool relu, REAL *y);
     /* sum[c] += sum over rows of x (bias gradients) */
     void (*channel_sum)(int64_t rows, int c, const REAL *x, REAL *sum, REAL *scratch);
@@ -49,15 +51,16 @@ typedef struct KERNELS {
      * - mean) · invstd. With y != NULL the activation was ReLU and dz = dy · [y > 0]; else dz = dy.
      *
      *   dbeta += sum(dz)                             dgamma += sum(dz · xhat)
-     *   dx = gamma · invstd · (dz - mean(dz) - xhat · mean(dz · xhat))      with batch_statistics, over rows
-     *   dx = gamma · invstd · dz                                            without
+     *   dx (+)= gamma · invstd · (dz - mean(dz) - xhat · mean(dz · xhat))   with batch_statistics, over rows
+     *   dx (+)= gamma · invstd · dz                                         without
      *   d_add (+)= dz                                by accumulate_add; d_add may be NULL
      *
-     * dx is overwritten and may be NULL; dx may be dy; d_add may be dy. */
-    void (*batch_norm_backward)(int64_t rows, int c, const REAL *x, const REAL *y, const REAL *dy,
+     * dx lies as x does, ldx apart, and may be NULL; unless it accumulates it may be dy if ldx = c; d_add may
+     * be dy. */
+    void (*batch_norm_backward)(int64_t rows, int c, const REAL *x, int ldx, const REAL *y, const REAL *dy,
                                 const REAL *mean, const REAL *invstd, const REAL *gamma,
-                                bool batch_statistics, REAL *dx, REAL *d_add, bool accumulate_add,
-                                REAL *dgamma, REAL *dbeta, REAL *scratch);
+                                bool batch_statistics, REAL *dx, bool accumulate, REAL *d_add,
+                                bool accumulate_add, REAL *dgamma, REAL *dbeta, REAL *scratch);
 
     /* -- element-wise; y may be x ------------------------------------------------------------------------ */
     void (*relu)(size_t n, const REAL *x, REAL *y);

@@ -35,25 +35,26 @@ static size_t channel_scratch(int64_t rows, int c) {
     return 0;
 }
 
-static void channel_moments(int64_t rows, int c, const real *x, real *mean, real *variance, real *scratch) {
+static void channel_moments(int64_t rows, int c, const real *x, int ldx, real *mean, real *variance,
+                            real *scratch) {
     (void)scratch;
 #pragma omp parallel for
     for (int j = 0; j < c; j++) {
         double sum = 0, squares = 0;
-        for (int64_t i = 0; i < rows; i++) sum += (double)x[i * c + j];
+        for (int64_t i = 0; i < rows; i++) sum += (double)x[i * ldx + j];
         double center = sum / (double)rows;
         for (int64_t i = 0; i < rows; i++)
-            squares += ((double)x[i * c + j] - center) * ((double)x[i * c + j] - center);
+            squares += ((double)x[i * ldx + j] - center) * ((double)x[i * ldx + j] - center);
         mean[j] = (real)center;
         variance[j] = (real)(squares / (double)rows);
     }
 }
 
-static void channel_affine(int64_t rows, int c, const real *x, const real *scale, const real *shift,
+static void channel_affine(int64_t rows, int c, const real *x, int ldx, const real *scale, const real *shift,
                            const real *add, bool relu, real *y) {
     for (int64_t i = 0; i < rows; i++)
         for (int j = 0; j < c; j++) {
-            real z = x[i * c + j] * scale[j] + shift[j];
+            real z = x[i * ldx + j] * scale[j] + shift[j];
             if (add) z += add[i * c + j];
             y[i * c + j] = relu && z < 0 ? 0 : z;
         }
@@ -69,29 +70,30 @@ static void channel_sum(int64_t rows, int c, const real *x, real *sum, real *scr
     }
 }
 
-static void batch_norm_backward(int64_t rows, int c, const real *x, const real *y, const real *dy,
+static void batch_norm_backward(int64_t rows, int c, const real *x, int ldx, const real *y, const real *dy,
                                 const real *mean, const real *invstd, const real *gamma,
-                                bool batch_statistics, real *dx, real *d_add, bool accumulate_add,
-                                real *dgamma, real *dbeta, real *scratch) {
+                                bool batch_statistics, real *dx, bool accumulate, real *d_add,
+                                bool accumulate_add, real *dgamma, real *dbeta, real *scratch) {
     (void)scratch;
 #pragma omp parallel for
     for (int j = 0; j < c; j++) {
         double sum_dz = 0, sum_dz_xhat = 0;
-        for (int64_t i = j; i < rows * c; i += c) {
-            double dz = y && !(y[i] > 0) ? 0 : (double)dy[i];
+        for (int64_t i = 0; i < rows; i++) {
+            double dz = y && !(y[i * c + j] > 0) ? 0 : (double)dy[i * c + j];
             sum_dz += dz;
-            sum_dz_xhat += dz * ((double)x[i] - (double)mean[j]) * (double)invstd[j];
+            sum_dz_xhat += dz * ((double)x[i * ldx + j] - (double)mean[j]) * (double)invstd[j];
         }
         dbeta[j] += (real)sum_dz;
         dgamma[j] += (real)sum_dz_xhat;
         double mean_dz = batch_statistics ? sum_dz / (double)rows : 0;
         double mean_dz_xhat = batch_statistics ? sum_dz_xhat / (double)rows : 0;
-        for (int64_t i = j; i < rows * c; i += c) {
-            double dz = y && !(y[i] > 0) ? 0 : (double)dy[i];
-            double xhat = ((double)x[i] - (double)mean[j]) * (double)invstd[j];
-            if (d_add) d_add[i] = accumulate_add ? d_add[i] + (real)dz : (real)dz;
-            if (dx)
-                dx[i] = (real)((double)gamma[j] * (double)invstd[j] * (dz - mean_dz - xhat * mean_dz_xhat));
+        for (int64_t i = 0; i < rows; i++) {
+            const int64_t at = i * c + j, in = i * ldx + j;
+            double dz = y && !(y[at] > 0) ? 0 : (double)dy[at];
+            double xhat = ((double)x[in] - (double)mean[j]) * (double)invstd[j];
+            double back = (double)gamma[j] * (double)invstd[j] * (dz - mean_dz - xhat * mean_dz_xhat);
+            if (d_add) d_add[at] = accumulate_add ? d_add[at] + (real)dz : (real)dz;
+            if (dx) dx[in] = accumulate ? dx[in] + (real)back : (real)back;
         }
     }
 }

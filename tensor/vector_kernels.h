@@ -21,15 +21,16 @@ void ICH_BASE(ich_gemm)(bool transpose_a, bool transpose_b, int m, int n, int k,
                         const float *b, int ldb, bool accumulate, float *c, int ldc);
 /* vector_norm.c */
 size_t ICH_BASE(ich_channel_scratch)(int64_t rows, int c);
-void ICH_BASE(ich_channel_moments)(int64_t rows, int c, const float *x, float *mean, float *variance,
+void ICH_BASE(ich_channel_moments)(int64_t rows, int c, const float *x, int ldx, float *mean, float *variance,
                                    float *scratch);
-void ICH_BASE(ich_channel_affine)(int64_t rows, int c, const float *x, const float *scale, const float *shift,
-                                  const float *add, bool relu, float *y);
+void ICH_BASE(ich_channel_affine)(int64_t rows, int c, const float *x, int ldx, const float *scale,
+                                  const float *shift, const float *add, bool relu, float *y);
 void ICH_BASE(ich_channel_sum)(int64_t rows, int c, const float *x, float *sum, float *scratch);
-void ICH_BASE(ich_batch_norm_backward)(int64_t rows, int c, const float *x, const float *y, const float *dy,
-                                       const float *mean, const float *invstd, const float *gamma,
-                                       bool batch_statistics, float *dx, float *d_add, bool accumulate_add,
-                                       float *dgamma, float *dbeta, float *scratch);
+void ICH_BASE(ich_batch_norm_backward)(int64_t rows, int c, const float *x, int ldx, const float *y,
+                                       const float *dy, const float *mean, const float *invstd,
+                                       const float *gamma, bool batch_statistics, float *dx, bool accumulate,
+                                       float *d_add, bool accumulate_add, float *dgamma, float *dbeta,
+                                       float *scratch);
 /* vector_elementwise.c */
 void ICH_BASE(ich_relu)(size_t n, const float *x, float *y);
 void ICH_BASE(ich_relu_backward)(size_t n, const float *y, const float *dy, bool accumulate, float *dx);

@@ -62,14 +62,14 @@ ICH_INLINE void store(float *p, ich_vec v, int lanes) {
 
 /* Mean and sum of squared deviations over a piece's rows: two looks, for one would lose the variance of
  * channels whose mean is large (Chan, Golub and LeVeque 1983, The American Statistician 37). */
-ICH_INLINE void piece_moments(int vectors, int lanes, int64_t rows, int c, const float *x, float *mean,
+ICH_INLINE void piece_moments(int vectors, int lanes, int64_t rows, const float *x, int ldx, float *mean,
                               float *squares) {
     ich_vec center[BLOCK] = {0}, sum[BLOCK] = {0};
     for (int64_t i = 0; i < rows; i++)
-        ICH_UNROLL for (int v = 0; v < vectors; v++) center[v] += load(x + i * c + v * ICH_LANES, lanes);
+        ICH_UNROLL for (int v = 0; v < vectors; v++) center[v] += load(x + i * ldx + v * ICH_LANES, lanes);
     ICH_UNROLL for (int v = 0; v < vectors; v++) center[v] /= (float)rows;
     for (int64_t i = 0; i < rows; i++) ICH_UNROLL for (int v = 0; v < vectors; v++) {
-            const ich_vec deviation = load(x + i * c + v * ICH_LANES, lanes) - center[v];
+            const ich_vec deviation = load(x + i * ldx + v * ICH_LANES, lanes) - center[v];
             sum[v] += deviation * deviation;
         }
     ICH_UNROLL for (int v = 0; v < vectors; v++) {
@@ -98,15 +98,15 @@ static void join_moments(int64_t rows, int c, int first, int count, const float 
     }
 }
 
-void ICH_ISA(ich_channel_moments)(int64_t rows, int c, const float *x, float *mean, float *variance,
+void ICH_ISA(ich_channel_moments)(int64_t rows, int c, const float *x, int ldx, float *mean, float *variance,
                                   float *scratch) {
     const int64_t pieces = piece_count(rows, c);
 #pragma omp parallel for schedule(static) if (rows * c > SMALL)
     for (int64_t p = 0; p < pieces; p++) {
         const int64_t first = p * piece_rows(c), count = rows_from(first, rows, c);
-        const float *from = x + first * c;
+        const float *from = x + first * ldx;
         float *part = scratch + 2 * p * c;
-        FOR_CHANNELS(c, piece_moments(vectors, lanes, count, c, from + j, part + j, part + c + j));
+        FOR_CHANNELS(c, piece_moments(vectors, lanes, count, from + j, ldx, part + j, part + c + j));
     }
 #pragma omp parallel for schedule(static) if (pieces * c > SMALL)
     for (int j = 0; j < c; j += TOGETHER)
@@ -149,37 +149,38 @@ void ICH_ISA(ich_channel_sum)(int64_t rows, int c, const float *x, float *sum, f
 
 /* -- scale and shift ------------------------------------------------------------------------------------ */
 
-ICH_INLINE void piece_affine(int64_t rows, int c, const float *x, const float *scale, const float *shift,
-                             const float *add, bool relu, float *y) {
+ICH_INLINE void piece_affine(int64_t rows, int c, const float *x, int ldx, const float *scale,
+                             const float *shift, const float *add, bool relu, float *y) {
     for (int64_t i = 0; i < rows; i++)
 #pragma GCC ivdep
         for (int j = 0; j < c; j++) {
-            float z = x[i * c + j] * scale[j] + shift[j];
+            float z = x[i * ldx + j] * scale[j] + shift[j];
             if (add) z += add[i * c + j];
             y[i * c + j] = relu && z < 0 ? 0 : z;
         }
 }
 
-void ICH_ISA(ich_channel_affine)(int64_t rows, int c, const float *x, const float *scale, const float *shift,
-                                 const float *add, bool relu, float *y) {
+void ICH_ISA(ich_channel_affine)(int64_t rows, int c, const float *x, int ldx, const float *scale,
+                                 const float *shift, const float *add, bool relu, float *y) {
 #pragma omp parallel for schedule(static) if (rows * c > SMALL)
     for (int64_t first = 0; first < rows; first += piece_rows(c)) {
         const int64_t count = rows_from(first, rows, c), at = first * c;
+        const float *from = x + first * ldx;
         if (add && relu)
-            piece_affine(count, c, x + at, scale, shift, add + at, true, y + at);
+            piece_affine(count, c, from, ldx, scale, shift, add + at, true, y + at);
         else if (add)
-            piece_affine(count, c, x + at, scale, shift, add + at, false, y + at);
+            piece_affine(count, c, from, ldx, scale, shift, add + at, false, y + at);
         else if (relu)
-            piece_affine(count, c, x + at, scale, shift, NULL, true, y + at);
+            piece_affine(count, c, from, ldx, scale, shift, NULL, true, y + at);
         else
-            piece_affine(count, c, x + at, scale, shift, NULL, false, y + at);
+            piece_affine(count, c, from, ldx, scale, shift, NULL, false, y + at);
     }
 }
 
 /* -- batch norm's backward: one pass for the sums, one for the gradients --------------------------------- */
 
 /* Sums over rows of dz and of dz · (x - mean). */
-ICH_INLINE void piece_gradient_sums(int vectors, int lanes, int64_t rows, int c, const float *x,
+ICH_INLINE void piece_gradient_sums(int vectors, int lanes, int64_t rows, int c, const float *x, int ldx,
                                     const float *y, const float *dy, const float *mean, float *sums) {
     ich_vec center[BLOCK], sum[BLOCK] = {0}, product[BLOCK] = {0};
     ICH_UNROLL for (int v = 0; v < vectors; v++) center[v] = load(mean + v * ICH_LANES, lanes);
@@ -188,7 +189,7 @@ ICH_INLINE void piece_gradient_sums(int vectors, int lanes, int64_t rows, int c,
             ich_vec dz = load(dy + at, lanes);
             if (y) dz = ich_select(load(y + at, lanes) > 0, dz, (ich_vec){0});
             sum[v] += dz;
-            product[v] += dz * (load(x + at, lanes) - center[v]);
+            product[v] += dz * (load(x + i * ldx + v * ICH_LANES, lanes) - center[v]);
         }
     ICH_UNROLL for (int v = 0; v < vectors; v++) {
         store(sums + v * ICH_LANES, sum[v], lanes);
@@ -202,33 +203,37 @@ typedef struct coefficients {
     float *gain, *slope, *level;
 } coefficients;
 
-ICH_INLINE void piece_gradient(int64_t rows, int c, const float *x, const float *y, const float *dy,
-                               const coefficients *k, float *dx, float *d_add, bool accumulate) {
+ICH_INLINE void piece_gradient(int64_t rows, int c, const float *x, int ldx, const float *y, const float *dy,
+                               const coefficients *k, float *dx, bool accumulate, float *d_add,
+                               bool accumulate_add) {
     const float *mean = k->mean, *gain = k->gain, *slope = k->slope, *level = k->level;
     for (int64_t i = 0; i < rows; i++)
 #pragma GCC ivdep
         for (int j = 0; j < c; j++) {
-            const int64_t at = i * c + j;
+            const int64_t at = i * c + j, in = i * ldx + j;
             const float dz = y && !(y[at] > 0) ? 0 : dy[at];
-            const float back = dx ? gain[j] * dz + slope[j] * (x[at] - mean[j]) + level[j] : 0;
-            if (d_add) d_add[at] = accumulate ? d_add[at] + dz : dz;
-            if (dx) dx[at] = back;
+            const float back = dx ? gain[j] * dz + slope[j] * (x[in] - mean[j]) + level[j] : 0;
+            if (d_add) d_add[at] = accumulate_add ? d_add[at] + dz : dz;
+            if (dx) dx[in] = accumulate ? dx[in] + back : back;
         }
 }
 
 /* One copy of the loop for each combination that a network asks for; the rest share the general one. */
-static void piece_gradient_of(int64_t rows, int c, const float *x, const float *y, const float *dy,
-                              const coefficients *k, float *dx, float *d_add, bool accumulate) {
-    if (y && dx && !d_add)
-        piece_gradient(rows, c, x, y, dy, k, dx, NULL, false);
-    else if (y && dx && accumulate)
-        piece_gradient(rows, c, x, y, dy, k, dx, d_add, true);
-    else if (y && dx)
-        piece_gradient(rows, c, x, y, dy, k, dx, d_add, false);
-    else if (dx && !d_add)
-        piece_gradient(rows, c, x, NULL, dy, k, dx, NULL, false);
+static void piece_gradient_of(int64_t rows, int c, const float *x, int ldx, const float *y, const float *dy,
+                              const coefficients *k, float *dx, bool accumulate, float *d_add,
+                              bool accumulate_add) {
+    if (y && dx && accumulate && !d_add)
+        piece_gradient(rows, c, x, ldx, y, dy, k, dx, true, NULL, false);
+    else if (y && dx && !accumulate && !d_add)
+        piece_gradient(rows, c, x, ldx, y, dy, k, dx, false, NULL, false);
+    else if (y && dx && !accumulate && accumulate_add)
+        piece_gradient(rows, c, x, ldx, y, dy, k, dx, false, d_add, true);
+    else if (y && dx && !accumulate)
+        piece_gradient(rows, c, x, ldx, y, dy, k, dx, false, d_add, false);
+    else if (dx && !accumulate && !d_add)
+        piece_gradient(rows, c, x, ldx, NULL, dy, k, dx, false, NULL, false);
     else
-        piece_gradient(rows, c, x, y, dy, k, dx, d_add, accumulate);
+        piece_gradient(rows, c, x, ldx, y, dy, k, dx, accumulate, d_add, accumulate_add);
 }
 
 /* Adds channel j's sums to dgamma and dbeta and leaves its coefficients. With s = invstd, and xhat = (x -
@@ -245,24 +250,25 @@ static void channel_gradients(int j, double sum, double product, double rows, bo
     k->level[j] = batch_statistics ? (float)(-gain * sum / rows) : 0;
 }
 
-void ICH_ISA(ich_batch_norm_backward)(int64_t rows, int c, const float *x, const float *y, const float *dy,
-                                      const float *mean, const float *invstd, const float *gamma,
-                                      bool batch_statistics, float *dx, float *d_add, bool accumulate_add,
-                                      float *dgamma, float *dbeta, float *scratch) {
+void ICH_ISA(ich_batch_norm_backward)(int64_t rows, int c, const float *x, int ldx, const float *y,
+                                      const float *dy, const float *mean, const float *invstd,
+                                      const float *gamma, bool batch_statistics, float *dx, bool accumulate,
+                                      float *d_add, bool accumulate_add, float *dgamma, float *dbeta,
+                                      float *scratch) {
     const int64_t pieces = piece_count(rows, c);
     float *gain = scratch + 2 * pieces * c;
     const coefficients k = {.mean = mean, .gain = gain, .slope = gain + c, .level = gain + 2 * c};
 #pragma omp parallel for schedule(static) if (rows * c > SMALL)
     for (int64_t p = 0; p < pieces; p++) {
         const int64_t first = p * piece_rows(c), count = rows_from(first, rows, c), at = first * c;
-        const float *px = x + at, *py = y ? y + at : NULL, *pdy = dy + at;
+        const float *px = x + first * ldx, *py = y ? y + at : NULL, *pdy = dy + at;
         float *sums = scratch + 2 * p * c;
         if (y)
-            FOR_CHANNELS(c, piece_gradient_sums(vectors, lanes, count, c, px + j, py + j, pdy + j, mean + j,
-                                                sums + j));
+            FOR_CHANNELS(c, piece_gradient_sums(vectors, lanes, count, c, px + j, ldx, py + j, pdy + j,
+                                                mean + j, sums + j));
         else
-            FOR_CHANNELS(
-                c, piece_gradient_sums(vectors, lanes, count, c, px + j, NULL, pdy + j, mean + j, sums + j));
+            FOR_CHANNELS(c, piece_gradient_sums(vectors, lanes, count, c, px + j, ldx, NULL, pdy + j,
+                                                mean + j, sums + j));
     }
 #pragma omp parallel for schedule(static) if (pieces * c > SMALL)
     for (int j = 0; j < c; j += TOGETHER) {
@@ -278,7 +284,8 @@ void ICH_ISA(ich_batch_norm_backward)(int64_t rows, int c, const float *x, const
 #pragma omp parallel for schedule(static) if (rows * c > SMALL)
     for (int64_t first = 0; first < rows; first += piece_rows(c)) {
         const int64_t count = rows_from(first, rows, c), at = first * c;
-        piece_gradient_of(count, c, x + at, y ? y + at : NULL, dy + at, &k, dx ? dx + at : NULL,
-                          d_add ? d_add + at : NULL, accumulate_add);
+        piece_gradient_of(count, c, x + first * ldx, ldx, y ? y + at : NULL, dy + at, &k,
+                          dx ? dx + first * ldx : NULL, accumulate, d_add ? d_add + at : NULL,
+                          accumulate_add);
     }
 }

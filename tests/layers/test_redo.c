@@ -91,6 +91,16 @@ static int densenet(ich_graph *g, int x) {
     return relu(g, norm(g, dense_block(g, 3, x)));
 }
 
+/* Concatenations of which the first is read by a convolution, the second after the third was made, and only
+ * the third may begin the fourth in memory. */
+static int read_late(ich_graph *g, int x) {
+    int a = op2(g, "concat", x, conv(g, 3, 3, 1, x));
+    int b = op2(g, "concat", a, conv(g, 3, 3, 1, a));
+    int c = op2(g, "concat", b, conv(g, 2, 1, 1, relu(g, norm(g, b))));
+    int d = op2(g, "concat", c, conv(g, 2, 1, 1, relu(g, norm(g, b))));
+    return relu(g, norm(g, d));
+}
+
 /* Chains of cheap layers, whose last link needs the first one's input; a value with two readers; dropout
  * after dropout; a ReLU on the images themselves. */
 static int chains(ich_graph *g, int x) {
@@ -109,7 +119,8 @@ static const struct net_case {
 } cases[] = {
     {"resnet", resnet, {"batch_norm"}},
     {"bottlenecks", bottlenecks, {"batch_norm"}},
-    {"densenet", densenet, {"batch_norm", "concat"}},
+    {"densenet", densenet, {"batch_norm"}},
+    {"read late", read_late, {"batch_norm"}},
     {"chains", chains, {"relu", "dropout", "silu", "add"}},
 };
 enum { CASES = sizeof cases / sizeof *cases };
@@ -318,6 +329,30 @@ static void cheap_values_are_dropped_and_the_plan_is_smaller_for_it(void **state
     }
 }
 
+/* How many of the concatenations lie in another one's memory. */
+static void concatenations_grow_in_place(void **state) {
+    (void)state;
+    static const struct {
+        int (*build)(ich_graph *graph, int input);
+        int inside;
+    } nets[] = {{densenet, 3 + 2}, {read_late, 1}};
+    for (int i = 0; i < 2; i++) {
+        net n = make_net(&(struct net_case){.name = "shelves", .build = nets[i].build});
+        run r = open_run(&n, (ich_exec_options){.batch_statistics = true});
+        int inside = 0;
+        for (int node = 0; node < n.graph.n_nodes; node++) {
+            const int shelf = r.exec->shelf[node];
+            if (shelf < 0 || shelf == node) continue;
+            inside++;
+            assert_int_equal(r.exec->value[node], r.exec->value[shelf]);
+            assert_int_equal(r.exec->gradient[node], r.exec->gradient[shelf]);
+        }
+        assert_int_equal(inside, nets[i].inside);
+        close_run(&r);
+        free_net(&n);
+    }
+}
+
 static void no_two_living_buffers_overlap(void **state) {
     (void)state;
     for (int c = 0; c < CASES; c++) {
@@ -374,6 +409,7 @@ int main(void) {
         cmocka_unit_test(running_statistics_move_once_a_step),
         cmocka_unit_test(dropout_draws_the_same_mask_again),
         cmocka_unit_test(cheap_values_are_dropped_and_the_plan_is_smaller_for_it),
+        cmocka_unit_test(concatenations_grow_in_place),
         cmocka_unit_test(no_two_living_buffers_overlap),
         cmocka_unit_test(a_residual_block_keeps_three_of_its_maps),
     };

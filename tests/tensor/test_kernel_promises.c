@@ -76,7 +76,7 @@ static void check_variance(const ich_kernels_f32 *kernels) {
     const float offset[C] = {0, 100, 1e4f};
     ich_rng rng = ich_rng_make(2, ICH_RNG_TEST, 0);
     for (int i = 0; i < ROWS * C; i++) x[i] = offset[i % C] + ich_rng_normal(&rng);
-    kernels->channel_moments(ROWS, C, x, mean, variance, scratch);
+    kernels->channel_moments(ROWS, C, x, C, mean, variance, scratch);
     for (int c = 0; c < C; c++) {
         double center = 0, squares = 0;
         for (int i = 0; i < ROWS; i++) center += (double)x[i * C + c] / ROWS;
@@ -104,7 +104,7 @@ static void check_nan(const ich_kernels_f32 *kernels) {
     assert_true(isnan(y[PIXEL]) && y[0] == 1);
     kernels->add(N, x, zero, true, y);
     assert_true(isnan(y[PIXEL]) && y[0] == 1);
-    kernels->channel_affine(N / 10, 10, x, one, zero, NULL, true, y);
+    kernels->channel_affine(N / 10, 10, x, 10, one, zero, NULL, true, y);
     assert_true(isnan(y[PIXEL]) && y[0] == 1);
     assert_true(isnan(kernels->sum_squares(N, x)));
     const ich_pool_shape pool = {1, 2, 2, 10, 2, 2, 0, 1, 1};
