@@ -47,7 +47,7 @@ class _Reading(ctypes.Structure):  # ich_reading, infer/session.h
 
 def _load():
     """libichor: $ICHOR_LIBRARY, or that of the prefix whose share/ichor/python this file lies in, or the system's."""
-    prefix = pathlib.Path(__file__).resolve().parents[3]
+    prefix = pathlib.Path(__file__).resolve().parent / "../../.."
     beside = [*prefix.glob("lib*/libichor.so"), *prefix.glob("lib*/*/libichor.so")]
     name = os.environ.get("ICHOR_LIBRARY") or (str(beside[0]) if beside else ctypes.util.find_library("ichor"))
     if not name:
