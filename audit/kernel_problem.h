@@ -50,5 +50,10 @@ void ich_scratch_free(float *scratch, size_t count);
 /* kernel_cases.c: every kernel over odd shapes. `op`: only problems of kernels whose first word it is;
  * `what`: only those whose shape contains it; NULL: all. Fails when memory is out. */
 bool ich_kernel_cases(const char *op, const char *what, ich_kernel_visit *visit, void *self, ich_error *err);
+/* The kernels of `op`, if it has any, in the shape that somebody typed; fails on one that is too large, too.
+ */
+struct ich_typed_shape;
+bool ich_kernel_typed(const char *op, const struct ich_typed_shape *typed, ich_kernel_visit *visit,
+                      void *self, ich_error *err);
 
 #endif

@@ -201,6 +201,10 @@ bool ich_layer_check(const ich_layer_case *c, ich_layer_visit *visit, void *self
     ich_layer_run run;
     measured m = {0};
     bool done = ich_layer_run_init(&run, c, ICH_F64, ich_kernels_f64_active(), seed, err);
+    if (done && seed == 0)
+        done = ich_fail(err,
+                        "%s, %s: no random numbers keep all outputs away from relu's kink: fewer, or no relu",
+                        c->op, c->what);
     if (done && ich_forward_roundings(&run) == 0)
         done = ich_fail(err, "op '%s' has no row in audit/sum_length.c: add one", c->op);
     done = done && open_measured(&m, &run, err);

@@ -7,7 +7,7 @@
 
 #include "audit/layer_check.h"
 
-enum { ICH_LOSS_ROWS = 7, ICH_LOSS_LABELS = 6 }; /* the largest case */
+enum { ICH_LOSS_ROWS = 64, ICH_LOSS_LABELS = 16 }; /* at most */
 
 /* `rows` × `labels` logits, with unknown labels among them; the finding's case is left NULL. */
 void ich_loss_check(int rows, int labels, ich_layer_visit *visit, void *self);

@@ -6,6 +6,7 @@
 #include "audit/layer_cases.h"
 #include "audit/layer_check.h"
 #include "audit/loss_check.h"
+#include "audit/typed_shape.h"
 #include "data/csv.h"
 #include <math.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ typedef struct audit {
     char shape[200]; /* of the case at work */
     const char *op;
     ich_error error; /* sticky */
+    ich_error left_out;
 } audit;
 
 /* -- rows ---------------------------------------------------------------------------------------------- */
@@ -140,11 +142,48 @@ static void try_losses(audit *a) {
     }
 }
 
+/* -- a shape that somebody typed ------------------------------------------------------------------------ */
+
+/* The layer, its numerical gradient included, if that does not take hours. */
+static void try_typed_layer(audit *a, const ich_typed_shape *typed) {
+    static const double most = 5e10;
+    ich_layer_case c;
+    if (!ich_typed_layer(typed, &c, &a->error)) return;
+    const double operations = ich_layer_check_operations(&c);
+    describe(&c, a->shape);
+    if (operations <= most)
+        ich_layer_check(&c, add_layer, a, &a->left_out);
+    else
+        ich_fail(&a->left_out,
+                 "%s: no numerical gradient: %.2g operations, and it is given %.2g: make the shape smaller",
+                 a->op, operations, most);
+}
+
+static void try_typed(audit *a) {
+    ich_typed_shape typed;
+    a->op = a->options->op;
+    if (!ich_typed_parse(&typed, a->op, a->options->shape, &a->error)) return;
+    if (!strcmp(a->op, "loss")) {
+        snprintf(a->shape, sizeof a->shape, "%s", typed.text);
+        ich_loss_check(ich_typed_get(&typed, "n"), ich_typed_get(&typed, "labels"), add_layer, a);
+    }
+    try_typed_layer(a, &typed);
+    if (!a->error.text[0]) ich_kernel_typed(a->op, &typed, add_kernel, a, &a->error);
+    if (!a->error.text[0] && a->n_rows == 0) a->error = a->left_out;
+}
+
+static void try_known(audit *a) {
+    try_layers(a);
+    try_losses(a);
+    if (!a->error.text[0] && !stopped(a))
+        ich_kernel_cases(a->options->op, a->options->shape, add_kernel, a, &a->error);
+}
+
 /* -- the table ----------------------------------------------------------------------------------------- */
 
 static void print(const audit *a, FILE *out, ich_ops_result *result) {
     fputs("op,check,kernels,cases,checked,worst_error,bound,share,shape,where\n", out);
-    *result = (ich_ops_result){.rows = a->n_rows};
+    *result = (ich_ops_result){.rows = a->n_rows, .left_out = a->left_out};
     for (size_t i = 0; i < a->n_rows; i++) {
         const row *r = &a->rows[i];
         fprintf(out, "%s,%s,%s,%zu,%zu,%.3g,%.3g,%.3g,", r->op, r->check, r->kernels, r->cases, r->checked,
@@ -159,10 +198,10 @@ static void print(const audit *a, FILE *out, ich_ops_result *result) {
 
 bool ich_ops_audit(const ich_ops_options *options, FILE *out, ich_ops_result *result, ich_error *err) {
     audit a = {.options = options};
-    try_layers(&a);
-    try_losses(&a);
-    if (!a.error.text[0] && !stopped(&a))
-        ich_kernel_cases(options->op, options->shape, add_kernel, &a, &a.error);
+    if (ich_shape_is_typed(options->shape))
+        try_typed(&a);
+    else
+        try_known(&a);
     bool done = !a.error.text[0] || ich_fail(err, "%s", a.error.text);
     if (done && stopped(&a)) done = ich_fail(err, "stopped before every op was tried");
     if (done && a.n_rows == 0)

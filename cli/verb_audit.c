@@ -45,7 +45,9 @@ static const ich_arg audit_args[] = {
      .value = "S",
      .kind = ICH_ARG_TEXT,
      .offset = offsetof(audit_options, shape),
-     .help = "without MODEL: cases whose shape contains S, for example '5 x 7 x 3'"},
+     .help = "without MODEL: cases whose shape contains S, for example '5 x 7 x 3'; or, with --op, a case of "
+             "your "
+             "own, for example n=1,h=14,w=14,c=64,k=64,r=3,pad=1 of conv2d"},
     {0}};
 
 /* -- every op ------------------------------------------------------------------------------------------ */
@@ -61,6 +63,8 @@ static int audit_ops(ich_command *command) {
     if (!ich_ops_audit(&options, stdout, &result, &err))
         return ich_complain(command, *options.stop ? ICH_SIGNALLED + *options.stop : ICH_FAILED, "%s",
                             err.text);
+    if (result.left_out.text[0] && !command->quiet)
+        ich_complain(command, ICH_DONE, "%s", result.left_out.text);
     if (result.broken)
         return ich_complain(command, ICH_FAILED, "%zu of %zu rows break their bound; the first: %s",
                             result.broken, result.rows, result.first);

@@ -196,11 +196,11 @@ static int finetune(ich_command *command) {
 }
 
 #define RUN_FILES                                                                                            \
-    "RUN holds model.safetensors (best on split val), last.safetensors, log.csv, recipe.ini and what "       \
-    "--resume "                                                                                              \
-    "needs. --config RUN/recipe.ini repeats a run, with its dataset and --init unless others are given. "    \
-    "Without a column 'split' in studies.csv all studies are learned from and nothing validates; 'ichor "    \
-    "split' makes one. "
+    "RUN holds model.safetensors (best on split val), its model_card.md, last.safetensors, log.csv, "        \
+    "recipe.ini and what --resume needs. --config RUN/recipe.ini repeats a run, with its dataset and "       \
+    "--init "                                                                                                \
+    "unless others are given. Without a column 'split' in studies.csv all studies are learned from and "     \
+    "nothing validates; 'ichor split' makes one. "
 
 const ich_verb ich_verb_pretrain = {
     .name = "pretrain",

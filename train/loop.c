@@ -183,11 +183,33 @@ static float *judged_values(ich_loop *loop) {
     return loop->optimizer.average ? loop->optimizer.average : loop->model.values;
 }
 
+/* The model as it is saved: borrowed, with the values that are judged. */
+static ich_model judged_model(ich_loop *loop) {
+    ich_model model = loop->model;
+    model.values = judged_values(loop);
+    return model;
+}
+
 static bool save_model(ich_loop *loop, const char *name, ich_error *err) {
     char *path = path_in_run(loop, name, err);
-    ich_model model = loop->model; /* borrowed, with other values */
-    model.values = judged_values(loop);
+    const ich_model model = judged_model(loop);
     const bool done = path && ich_model_save(&model, path, err);
+    free(path);
+    return done;
+}
+
+/* What `inspect --card` tells of the best model. */
+static bool save_card(ich_loop *loop, ich_error *err) {
+    char *path = path_in_run(loop, ICH_RUN_CARD, err);
+    const ich_model model = judged_model(loop);
+    ich_output out;
+    bool done = path && ich_output_open(&out, path, err);
+    if (done && !ich_provenance_card(&model, out.stream, err)) {
+        ich_output_abandon(&out);
+        done = ich_fail(err, "%s: cannot be written: is the disk full?", path);
+    } else if (done) {
+        done = ich_output_commit(&out, err);
+    }
     free(path);
     return done;
 }
@@ -319,7 +341,8 @@ static bool finish_epoch(ich_loop *loop, const ich_learner *learner, const ich_t
     if (best) loop->at.best_epoch = row.epoch;
     if (!check_finite(loop, err) || !note_row(loop, &row, err) || !save_model(loop, ICH_RUN_LAST, err))
         return false;
-    if ((best && !save_model(loop, ICH_RUN_MODEL, err)) || !save_log(loop, err)) return false;
+    if (best && (!save_model(loop, ICH_RUN_MODEL, err) || !save_card(loop, err))) return false;
+    if (!save_log(loop, err)) return false;
     tell(loop, &row, best);
     loop->at.epoch++;
     loop->at.batch = 0;

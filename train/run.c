@@ -10,8 +10,8 @@
 #define REQUEST "checkpoint/request.csv"
 
 /* What a run has learned comes first: a folder that holds any of it is a run not to be overwritten. */
-static const char *const run_files[] = {ICH_RUN_STATE, ICH_RUN_LAST, ICH_RUN_MODEL, ICH_RUN_LOG,
-                                        "skipped.csv", REQUEST,      ICH_RUN_RECIPE};
+static const char *const run_files[] = {ICH_RUN_STATE, ICH_RUN_LAST,  ICH_RUN_MODEL, ICH_RUN_LOG,
+                                        ICH_RUN_CARD,  "skipped.csv", REQUEST,       ICH_RUN_RECIPE};
 enum { LEARNED_FILES = 4, RUN_FILES = sizeof run_files / sizeof *run_files };
 
 char *ich_run_path(const char *folder, const char *name, ich_error *err) {

@@ -1,6 +1,7 @@
 /* run.h: the RUN folder: whose it is, what it was asked for, where its files lie.
  *
  *   model.safetensors  best on validation      last.safetensors  after the last epoch
+ *   model_card.md      of that one, for people
  *   log.csv  recipe.ini  skipped.csv           checkpoint/request.csv, checkpoint/state.safetensors
  *   cache/   decoded slices, unless they are kept elsewhere
  *
@@ -34,6 +35,7 @@ bool ich_run_claim(const ich_train_job *job, const char *verb, ich_error *err);
 char *ich_run_path(const char *folder, const char *name, ich_error *err);
 
 #define ICH_RUN_MODEL  "model.safetensors"
+#define ICH_RUN_CARD   "model_card.md"
 #define ICH_RUN_LAST   "last.safetensors"
 #define ICH_RUN_LOG    "log.csv"
 #define ICH_RUN_RECIPE "recipe.ini"

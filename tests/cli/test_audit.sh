@@ -74,6 +74,50 @@ test_every_case_of_an_op_keeps_its_bound() {
     awk -F, 'NR > 1 && !($8 > 0 && $8 <= 1) { exit 1 }' out || fail "a share above 1 or none: $(cat out)"
 }
 
+# OP, SHAPE, and the kinds of check that it must bring
+keeps() {
+    run 0 audit --op "$1" --shape "$2" && silent && [ "$(cut -d, -f2 out | tail -n +2 | sort -u | paste -sd ' ')" = "$3" ] ||
+        fail "$1 $2: $(cut -d, -f2 out | sort -u | paste -sd ' ')" || return
+    awk -F, 'NR > 1 && !($4 == 1 && $5 > 0 && $8 <= 1) { exit 1 }' out || fail "$1 $2: $(cat out)"
+}
+
+test_any_shape_of_any_op_may_be_typed() {
+    local op layer="backward forward gradient"
+    keeps conv2d n=2,h=6,w=5,c=4,k=6,r=3,stride=2,pad=1,groups=2,bias=1,added=1 "backward forward gradient kernel backward kernel forward" &&
+        keeps conv2d h=6,w=5,c=3,k=4,r=3,s=2 "kernel backward kernel forward" && keeps batch_norm n=2,h=3,w=4,c=5,relu=1 "$layer kernel backward" &&
+        keeps max_pool h=9,w=7,c=5,r=3,stride=2,pad=1 "$layer kernel" && keeps average_pool h=7,w=6,c=5,r=2,stride=2 "$layer" &&
+        keeps global_average h=7,w=6,c=5 "$layer kernel" && keeps concat h=3,c=5,c2=1 "$layer" && keeps linear n=3,c=50,k=2 "$layer" &&
+        keeps dropout h=3,c=5,percent=90 "$layer" && keeps lstm slices=4,slices2=1,c=5,hidden=3 "$layer" &&
+        keeps attention slices=4,slices2=1,c=5,k=3,heads=2 "$layer" && keeps attention_pool slices=4,c=5,heads=2 "$layer" &&
+        keeps loss n=9,labels=3 "backward gradient" && keeps gemm m=17,n=5,k=300,tb=1,padding=2 kernel && keeps channel rows=33,c=5 kernel &&
+        keeps elementwise n=77 "kernel kernel in place" && keeps optimizer n=77 kernel || return
+    for op in relu sigmoid tanh silu add; do keeps $op n=2,w=4,c=5 "$layer" || return; done
+    for op in mean_slices max_slices; do keeps $op slices=4,c=5 "$layer" || return; done
+    # the layers that there are, and none beside, have such shapes
+    run 0 audit --shape "slices 2" && tail -n +2 out | cut -d, -f1 | sort -u >ops && run 1 audit --shape n=1 && said "--op" || return
+    for op in $(cat ops); do grep -qw "$op" err || fail "no shapes of $op: $(cat err)" || return; done
+}
+
+test_a_shape_too_large_for_its_gradient_still_tries_the_kernels() {
+    run 0 audit --op conv2d --shape h=15,w=14,c=64,k=64,r=3,pad=1 && said "no numerical gradient" && rows out 12 && holds out "kernel backward" &&
+        run 1 audit --op lstm --shape slices=600,c=512,hidden=128 && said "no numerical gradient" && [ ! -s out ]
+}
+
+refused() { # OP SHAPE WORD
+    run 1 audit --op "$1" --shape "$2" && said "$3" && [ ! -s out ] || fail "$1 $2: $(cat err)"
+}
+
+test_impossible_shapes_are_named() {
+    refused conv2d h=6,w=5,c=3,k=4,q=7 "no field 'q=7': conv2d takes n[1] h w c r" && refused conv2d h=6,w=5,c=3,k=4 "missing: 'r'" &&
+        refused conv2d h=6,w=5,c=3,k=4,r=x "no number: 'r=x'" && refused conv2d h=6,h=5 "given twice: 'h=5'" && refused conv2d h=6, "no field ''" &&
+        refused conv2d h=99999 "from 1 to 4096" && refused conv2d h=99999999999999999999 "from 1 to 4096" && refused conv2d h=-1 "from 1 to 4096" &&
+        refused conv2d h=6,w=5,c=3,k=4,r=7 "too small" && refused conv2d h=6,w=5,c=3,k=4,r=7,s=1 "larger than the padded input" &&
+        refused conv2d h=6,w=5,c=3,k=4,r=1,groups=2 "groups" && refused gemm m=60000,n=60000,k=60000 "make it smaller" &&
+        refused conv2d n=4096,h=4096,w=4096,c=65536,k=65536,r=31,pad=15 "make it smaller" && refused optimizer n=16777216 "make it smaller" &&
+        refused linear n=4096,h=4096,w=4096,c=500,k=2 "too large" && refused max_pool h=9,w=7,c=5,r=3,pad=2 "half the kernel" &&
+        refused batch_norm c=3 "one number" && refused nonsense n=1 "needs an --op of: conv2d"
+}
+
 test_mistakes_are_named() {
     run 1 audit --op nonsense && said nonsense && run 2 audit --backward && said "MODEL and INPUT are missing" &&
         run 2 audit m i --op conv2d && said "without MODEL" || return

@@ -74,7 +74,7 @@ test_provenance_leads_back_to_random_numbers() {
         fail "$(cat out)" || return
     [ "$(grep '^model: ' out | sed -n 2p)" = "$(head -n 1 second)" ] || fail "another parent" || return
     run 0 inspect g --card && silent && holds out "# Model card" "Intended use" "no medical device" "verb: pretrain" &&
-        run 2 inspect g --card --csv && said "exclude each other"
+        same out g/model_card.md && run 0 inspect r --card && same out r/model_card.md && run 2 inspect g --card --csv && said "exclude each other"
 }
 
 test_inspect_into_a_closed_pipe_is_quiet() {
