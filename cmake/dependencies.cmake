@@ -1,4 +1,5 @@
-# Everything Ichor links, found in one place. Debian 12's package names are in the messages.
+# Everything Ichor links, found in one place; installed, too, for programs that link libichor.a (IchorConfig.cmake).
+# Debian 12's package names are in the messages.
 find_package(OpenMP REQUIRED COMPONENTS C)
 find_package(ZLIB REQUIRED)
 
@@ -42,3 +43,8 @@ foreach(pair "OPENBLAS_LIBRARY:libopenblas-openmp-dev" "OPENBLAS_INCLUDE:libopen
     message(FATAL_ERROR "${variable} was not found: install ${package}")
   endif()
 endforeach()
+
+# What libichor.a leaves for its user to link, beside OpenMP, zlib, C++'s library and libm.
+set(ICHOR_LIBRARIES ${OPENBLAS_LIBRARY} ${NIFTI_LIBRARY} ${ZNZ_LIBRARY} ${INIH_LIBRARY} ${JANSSON_LIBRARY}
+                    ${DEFLATE_LIBRARY} ${DCMJPEG_LIBRARY} ${DCMJPLS_LIBRARY} ${DCMDATA_LIBRARY} ${OFLOG_LIBRARY}
+                    ${OFSTD_LIBRARY} ${OPENJPEG_LIBRARY})

@@ -27,4 +27,13 @@ function(ich_room room)
   add_library(ichor_${room} STATIC ${ROOM_SOURCES})
   list(TRANSFORM ROOM_CALLS PREPEND ichor_)
   target_link_libraries(ichor_${room} PUBLIC ichor_flags ${ROOM_CALLS} PRIVATE ${ROOM_LINKS})
+  set_property(GLOBAL APPEND PROPERTY ICHOR_OBJECTS $<TARGET_OBJECTS:ichor_${room}>)
+endfunction()
+
+# ich_room_part(<room> <target> <files>): more of a room, compiled with flags of its own
+function(ich_room_part room target)
+  add_library(${target} OBJECT ${ARGN})
+  target_link_libraries(${target} PRIVATE ichor_flags OpenMP::OpenMP_C)
+  target_sources(ichor_${room} PRIVATE $<TARGET_OBJECTS:${target}>)
+  set_property(GLOBAL APPEND PROPERTY ICHOR_OBJECTS $<TARGET_OBJECTS:${target}>)
 endfunction()

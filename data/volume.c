@@ -135,31 +135,6 @@ static bool source_finish(const source *s, ich_error *err) {
 
 /* -- the volume ------------------------------------------------------------------------------------------ */
 
-ich_strides ich_volume_strides(const ich_volume *volume) {
-    const ptrdiff_t network[3] = {1, volume->width, (ptrdiff_t)volume->width * volume->height};
-    ich_strides at = {0, {0}};
-    for (int a = 0; a < 3; a++) {
-        const int stored = volume->axis[a];
-        at.step[stored] = volume->flipped[a] ? -network[a] : network[a];
-        if (volume->flipped[a]) at.first += network[a] * (volume->stored[stored] - 1);
-    }
-    return at;
-}
-
-static void lay_out(ich_volume *volume, const ich_nifti *nifti) {
-    memcpy(volume->stored, nifti->dim, sizeof volume->stored);
-    memcpy(volume->affine, nifti->affine, sizeof volume->affine);
-    ich_nifti_orient(nifti->affine, volume->axis, volume->flipped);
-    volume->width = nifti->dim[volume->axis[0]];
-    volume->height = nifti->dim[volume->axis[1]];
-    volume->slices = nifti->dim[volume->axis[2]];
-    for (int a = 0; a < 3; a++) {
-        const int j = volume->axis[a];
-        volume->spacing[a] =
-            (float)hypot(hypot(nifti->affine[0][j], nifti->affine[1][j]), nifti->affine[2][j]);
-    }
-}
-
 /* Reads all rows in stored order into their places; counts voxels that are numbers. */
 static bool read_rows(ich_volume *volume, const ich_nifti *nifti, const source *s, int64_t *numbers,
                       ich_error *err) {
@@ -187,11 +162,9 @@ static bool read_rows(ich_volume *volume, const ich_nifti *nifti, const source *
 static bool read_voxels(ich_volume *volume, const ich_nifti *nifti, ich_error *err) {
     source s;
     if (!source_open(&s, nifti, err)) return false;
-    lay_out(volume, nifti);
-    const size_t slice = (size_t)volume->width * (size_t)volume->height;
     int64_t numbers = 0;
-    volume->hu = ich_new((size_t)volume->slices, slice * sizeof *volume->hu, s.path, err);
-    bool done = volume->hu && read_rows(volume, nifti, &s, &numbers, err) && source_finish(&s, err);
+    bool done = ich_volume_lay_out(volume, nifti->dim, nifti->affine, s.path, err) &&
+                read_rows(volume, nifti, &s, &numbers, err) && source_finish(&s, err);
     gzclose(s.file);
     if (done && numbers == 0)
         done = ich_fail(err, "%s: holds no number, every voxel is NaN: convert it again from its source",
@@ -218,8 +191,4 @@ bool ich_volume_read_scaled(ich_volume *volume, const char *path, double factor,
 void ich_volume_free(ich_volume *volume) {
     free(volume->hu);
     *volume = (ich_volume){0};
-}
-
-int ich_volume_stored_slice(const ich_volume *volume, int z) {
-    return volume->flipped[2] ? volume->slices - 1 - z : z;
 }

@@ -37,6 +37,11 @@ typedef struct ich_volume {
 bool ich_volume_read(ich_volume *volume, const char *path, ich_error *err);
 /* The same for numbers that are no HU, such as a heatmap's: each times `factor` before it is rounded. */
 bool ich_volume_read_scaled(ich_volume *volume, const char *path, double factor, ich_error *err);
+/* The same out of memory: hu [size[2]][size[1]][size[0]], Hounsfield units on the stored grid in NIfTI's
+ * order (the first axis runs fastest); affine: stored voxel -> mm, RAS. Copies. Fails on a size below 1, on
+ * more than 2^29 voxels, and on an affine that is not finite or singular. */
+bool ich_volume_make(ich_volume *volume, const int size[3], const double affine[4][4], const int16_t *hu,
+                     ich_error *err);
 void ich_volume_free(ich_volume *volume);
 
 /* slice_index of the contract (along the stored third axis) of network slice z, and back. Where the slices do

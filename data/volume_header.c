@@ -15,7 +15,6 @@
 #include <zlib.h>
 
 enum { NIFTI1_BYTES = 348, NIFTI2_BYTES = 540, MAGIC1 = 344, SPM_ORIGIN = 253, EXTENDER = 4 };
-static const int64_t max_voxels = (int64_t)1 << 29; /* 2,048 slices of 512 × 512: 1 GiB of HU */
 
 /* -- names ----------------------------------------------------------------------------------------------- */
 
@@ -235,7 +234,7 @@ static bool check_dims(const char *path, const int64_t dim[8], int out[3], ich_e
                 path, (long long)dim[0], (long long)dim[i], i);
     int64_t voxels = 1;
     for (int i = 0; i < 3; i++) {
-        if (dim[i + 1] > INT32_MAX || voxels > max_voxels / dim[i + 1])
+        if (dim[i + 1] > INT32_MAX || voxels > ICH_MAX_VOXELS / dim[i + 1])
             return ich_fail(err,
                             "%s: claims %lld × %lld × %lld voxels, above the limit of 2^29: its header is "
                             "damaged, or resample it",
@@ -351,62 +350,10 @@ static nifti_dmat44 choose_affine(const raw_header *raw) {
     return base_affine(raw, spacing);
 }
 
-static double determinant(const double m[3][3]) {
-    return m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) -
-           m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
-           m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
-}
-
-/* Directions of the stored axes, as columns. */
-static void directions(const double affine[4][4], double unit[3][3]) {
-    for (int j = 0; j < 3; j++) {
-        const double length =
-            sqrt(affine[0][j] * affine[0][j] + affine[1][j] * affine[1][j] + affine[2][j] * affine[2][j]);
-        for (int i = 0; i < 3; i++) unit[i][j] = affine[i][j] / length;
-    }
-}
-
 static bool check_affine(const char *path, const raw_header *raw, ich_nifti *nifti, ich_error *err) {
-    static const double shortest = 1e-6, longest = 1e6; /* mm: also keeps squares finite */
-    static const double farthest = 1e9;                 /* … and a NIfTI-1 header's floats, when written */
-    static const double flat = 1e-4;                    /* gantry tilt leaves cos 30° = 0.87 */
     const nifti_dmat44 m = choose_affine(raw);
     memcpy(nifti->affine, m.m, sizeof nifti->affine);
-    for (int i = 0; i < 3; i++)
-        for (int j = 0; j < 4; j++)
-            if (!isfinite(m.m[i][j]) || fabs(m.m[i][j]) > farthest)
-                return ich_fail(err, "%s: its affine holds %g: its header is damaged, convert it again", path,
-                                m.m[i][j]);
-    for (int j = 0; j < 3; j++) {
-        const double step = hypot(hypot(m.m[0][j], m.m[1][j]), m.m[2][j]);
-        if (!(step >= shortest && step <= longest))
-            return ich_fail(err,
-                            "%s: its affine is singular (axis %d has a spacing of %g mm): convert it again",
-                            path, j + 1, step);
-    }
-    double unit[3][3];
-    directions(nifti->affine, unit);
-    if (fabs(determinant(unit)) < flat)
-        return ich_fail(err, "%s: its affine is singular (its axes lie in a plane): convert it again", path);
-    return true;
-}
-
-/* nibabel's io_orientation: the rotation closest to the affine (polar decomposition), then, for each stored
- * axis in turn, the patient axis it moves along most among those left. */
-void ich_nifti_orient(const double affine[4][4], int axis[3], bool flipped[3]) {
-    nifti_dmat33 m;
-    directions(affine, m.m);
-    m = nifti_dmat33_polar(m);
-    bool taken[3] = {false};
-    for (int stored = 0; stored < 3; stored++) {
-        int best = -1;
-        for (int i = 0; i < 3; i++)
-            if (!taken[i] && (best < 0 || fabs(m.m[i][stored]) > fabs(m.m[best][stored]))) best = i;
-        taken[best] = true;
-        axis[best] = stored;
-        const bool positive = m.m[best][stored] >= 0;     /* towards right, front, head in RAS terms */
-        flipped[best] = best == 2 ? !positive : positive; /* … whereas the network goes left, back, head */
-    }
+    return ich_affine_check(nifti->affine, path, err);
 }
 
 /* -- all of it ------------------------------------------------------------------------------------------- */

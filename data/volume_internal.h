@@ -1,8 +1,9 @@
 /* volume_internal.h: what the files of the volume reader share; nobody outside data/volume*.c and cache.c
  * includes it.
  *
- *   volume_header.c  names, header, affine: what a file claims, checked
- *   volume.c         voxels: what it holds
+ *   volume_header.c  names, header: what a file claims, checked
+ *   volume_grid.c    affine, axes, and volumes out of memory
+ *   volume.c         voxels: what a file holds
  *   volume_write.c   the way back
  */
 #ifndef ICH_DATA_VOLUME_INTERNAL_H
@@ -40,6 +41,11 @@ bool ich_nifti_stat(const char *path, int64_t *bytes, ich_error *err);
  */
 bool ich_nifti_fail_read(gzFile file, const char *path, ich_error *err);
 
+enum { ICH_MAX_VOXELS = 1 << 29 }; /* 2,048 slices of 512 × 512: 1 GiB of HU */
+
+/* Fails, naming `name`, on an affine that is not finite, is far off, or squashes its axes into a plane. */
+bool ich_affine_check(const double affine[4][4], const char *name, ich_error *err);
+
 /* For patient axis a (0: right-left, 1: front-back, 2: foot-head) the stored axis closest to it, and whether
  * the network's direction (L, P, S) runs against the stored one. */
 void ich_nifti_orient(const double affine[4][4], int axis[3], bool flipped[3]);
@@ -49,5 +55,9 @@ typedef struct ich_strides {
     ptrdiff_t first, step[3];
 } ich_strides;
 ich_strides ich_volume_strides(const ich_volume *volume);
+
+/* The volume of a stored grid whose size and affine are checked; its voxels are zero. */
+bool ich_volume_lay_out(ich_volume *volume, const int size[3], const double affine[4][4], const char *name,
+                        ich_error *err);
 
 #endif
