@@ -215,9 +215,13 @@ bool plot_bars(const char *folder, const char *file, const char *title, int n,
         fprintf(f,
                 "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n"
                 "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>\n"
-                "<text x=\"%.1f\" y=\"%d\">%.3g %s</text>\n",
+                "<text x=\"%.1f\" y=\"%d\">%.*f %s</text>\n",
                 NAMES, y + 18, names[i], NAMES + 8, y + 3, wide, HIGH - 8, colours[0],
-                NAMES + 14 + wide, y + 18, values[i], unit);
+                NAMES + 14 + wide, y + 18,
+                values[i] >= 100  ? 0
+                : values[i] >= 10 ? 1
+                                  : 2,
+                values[i], unit);
     }
     return close_svg(f, folder, file);
 }
