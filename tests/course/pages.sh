@@ -1,7 +1,7 @@
 #!/bin/sh
 # Holds the course's pages to the files that they quote: pages.sh DOCS
 #  - every link that leads into this repository leads to something;
-#  - every ```c block is code of the file that the nearest link above it names, line by line, spaces included;
+#  - every ```c block is code of the file that the nearest link above it names, line by line, indentation aside;
 #    a line of its own, "...", stands for code that was left out.
 set -u
 docs=$1
@@ -17,13 +17,13 @@ for page in "$docs"/*.md; do
     awk -v page="$page" -v docs="$docs" '
         function content(path,   line, all) {
             all = "\n"
-            while ((getline line < path) > 0) all = all line "\n"
+            while ((getline line < path) > 0) { sub(/^[ \t]+/, "", line); all = all line "\n" }
             close(path)
             return all
         }
         function judge(   n, parts, i, rest, at) {
             rest = content(docs "/" file)
-            n = split(code, parts, /\n *\.\.\.\n/)
+            n = split(code, parts, /\n\.\.\.\n/)
             for (i = 1; i <= n; i++) {
                 sub(/^\n*/, "\n", parts[i]); sub(/\n*$/, "\n", parts[i])
                 at = index(rest, parts[i])
@@ -34,7 +34,7 @@ for page in "$docs"/*.md; do
         }
         /^```/ && !inside { inside = 1; is_c = $0 == "```c"; start = NR; code = "\n"; next }
         /^```/ { if (is_c) { blocks++; bad += judge() } inside = 0; next }
-        inside { code = code $0 "\n"; next }
+        inside { sub(/^[ \t]+/, ""); code = code $0 "\n"; next }
         match($0, /\]\(\.\.\/\.\.\/[^)#]*\.[ch][)#]/) {
             line = $0
             while (match(line, /\]\(\.\.\/\.\.\/[^)#]*\.[ch][)#]/)) {
