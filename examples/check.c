@@ -16,13 +16,13 @@ bool check_numbers(const char *layer, const char *what, size_t n, const double *
         if (error > worst || isnan(error)) worst = isnan(error) ? INFINITY : error, at = i;
     }
     if (worst <= tolerance) {
-        printf("  right   %s: %s, %zu numbers, worst relative error %.1e\n", layer, what, n,
-               worst);
+        printf("  right   %s: %s (%zu), worst relative error %.1e\n", layer, what, n, worst);
         return true;
     }
-    printf(
-        "  wrong   %s: %s[%zu] is %.6g, should be %.6g: relative error %.1e, allowed %.0e\n",
-        layer, what, at, got[at], expected[at], worst, tolerance);
+    char index[24] = "";
+    if (n > 1) snprintf(index, sizeof index, "[%zu]", at);
+    printf("  wrong   %s: %s%s is %.6g, should be %.6g: relative error %.1e, allowed %.0e\n",
+           layer, what, index, got[at], expected[at], worst, tolerance);
     return false;
 }
 
