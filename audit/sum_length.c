@@ -86,6 +86,11 @@ static double pool_heads(const ich_layer_run *run) {
 
 static double slices(const ich_layer_run *run) { return sizes_of(run).slices + FEW; }
 
+static double top(const ich_layer_run *run) { return run->c->attr.top + FEW; }
+
+/* Softplus, the sum, and two exponentials behind it. */
+static double noisy_or(const ich_layer_run *run) { return sizes_of(run).slices + 4 * EXPONENTIAL + FEW; }
+
 static const struct row {
     const char *op;
     double (*forward)(const ich_layer_run *run), (*backward)(const ich_layer_run *run);
@@ -109,6 +114,8 @@ static const struct row {
     {"attention_pool", pool_heads, pool_heads, false},
     {"mean_slices", slices, one, false},
     {"max_slices", one, one, false},
+    {"top_slices", top, one, false},
+    {"noisy_or", noisy_or, noisy_or, false},
 };
 
 static const struct row *find(const ich_layer_run *run) {

@@ -36,6 +36,13 @@ static const ich_setting settings[] = {
      "side of the square that every slice is resampled to; smaller is faster and sees less"},
     {"windows", "model", TEXT, FIELD(windows), 0, 0, "40/80,80/200,40/380", "40/80,80/200,40/380", TRAIN,
      "HU", "centre/width of the window that makes each channel: brain, blood and bone by default"},
+    {"context", "model", TEXT, FIELD(context), 0, 0, "lstm", "lstm", FINETUNE, "lstm|none",
+     "how a slice learns of the others before the study is judged"},
+    {"pool", "model", TEXT, FIELD(pool), 0, 0, "attention", "attention", FINETUNE,
+     "attention|mean|max|top-k|noisy-or",
+     "how slices become the study's answer: by learned attention, or by a rule on each slice's own answer"},
+    {"top", "model", INT, FIELD(top), 1, 4096, "4", "4", FINETUNE, "slices",
+     "with pool = top-k: how many of the most positive slices the study's answer is the mean of"},
     {"hidden", "model", INT, FIELD(hidden), 1, 4096, "128", "128", FINETUNE, "units",
      "width of the LSTM over slices, in each of its two directions"},
     {"attention", "model", INT, FIELD(attention), 1, 4096, "128", "128", FINETUNE, "units",
@@ -281,7 +288,7 @@ void ich_recipe_default(ich_recipe *recipe, unsigned verb) {
 }
 
 static bool fail_unknown(const char *name, const char *where, ich_error *err) {
-    char names[400] = "";
+    char names[520] = ""; /* the message has no room for more */
     for (int i = 0; i < SETTINGS; i++) {
         strncat(names, i ? ", " : "", sizeof names - strlen(names) - 1);
         strncat(names, settings[i].name, sizeof names - strlen(names) - 1);

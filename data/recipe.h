@@ -16,8 +16,10 @@ typedef struct ich_recipe {
     /* model */
     char arch[32]; /* resnet18 */
     int size;      /* pixels, 224 */
+    char context[16], pool[16]; /* of the study head: layers/zoo_study.c */
     int hidden, attention, heads;
     bool gated;
+    int top; /* slices that a pool of top-k counts */
     /* channels */
     char windows[96]; /* "40/80,80/200,40/380" */
     /* training */

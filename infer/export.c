@@ -219,6 +219,42 @@ static void put_max_slices(exporting *e, const ich_node *n) {
     put_reduce(e, "ReduceMax", n->name, in(e, n, 0), 0, true);
 }
 
+/* ONNX's TopK fails where a study has fewer slices than k. */
+static void put_top_slices(exporting *e, const ich_node *n) {
+    ich_message a = {0};
+    ich_onnx_shape(&e->graph, part(n, "most"), 1, (int64_t[]){n->attr.top});
+    ich_onnx_shape(&e->graph, part(n, "first"), 1, (int64_t[]){0});
+    put(e, "Shape", part(n, "shape"), INPUTS(in(e, n, 0)));
+    put(e, "Gather", part(n, "slices"), INPUTS(part(n, "shape"), part(n, "first")));
+    put(e, "Min", part(n, "k"), INPUTS(part(n, "most"), part(n, "slices")));
+    ich_onnx_int(&a, "axis", 0);
+    ich_onnx_output(&a, part(n, "places"));
+    ich_onnx_node(&e->graph, "TopK", part(n, "best"), INPUTS(in(e, n, 0), part(n, "k")), &a);
+    put_reduce(e, "ReduceMean", n->name, part(n, "best"), 0, true);
+}
+
+static void put_constant(exporting *e, const char *name, float value) {
+    ich_onnx_floats(&e->graph, name, 1, (int64_t[]){1}, &value);
+}
+
+/* S + log(1 - exp(-S)); ONNX has no expm1, but 1 - exp(-S) = 2τ / (1 + τ) with τ = tanh(S/2). */
+static void put_noisy_or(exporting *e, const ich_node *n) {
+    put_constant(e, part(n, "half"), 0.5f);
+    put_constant(e, part(n, "one"), 1);
+    put_constant(e, part(n, "least"), 0x1p-126f);
+    ich_onnx_shape(&e->graph, part(n, "axis"), 1, (int64_t[]){0});
+    put(e, "Softplus", part(n, "softplus"), INPUTS(in(e, n, 0)));
+    put(e, "ReduceSum", part(n, "sum"), INPUTS(part(n, "softplus"), part(n, "axis")));
+    put(e, "Max", part(n, "S"), INPUTS(part(n, "sum"), part(n, "least")));
+    put(e, "Mul", part(n, "S/2"), INPUTS(part(n, "S"), part(n, "half")));
+    put(e, "Tanh", part(n, "tau"), INPUTS(part(n, "S/2")));
+    put(e, "Add", part(n, "2 tau"), INPUTS(part(n, "tau"), part(n, "tau")));
+    put(e, "Add", part(n, "1 + tau"), INPUTS(part(n, "tau"), part(n, "one")));
+    put(e, "Div", part(n, "P"), INPUTS(part(n, "2 tau"), part(n, "1 + tau")));
+    put(e, "Log", part(n, "log P"), INPUTS(part(n, "P")));
+    put(e, "Add", n->name, INPUTS(part(n, "S"), part(n, "log P")));
+}
+
 static const struct spelling {
     const char *op;
     void (*put)(exporting *e, const ich_node *node);
@@ -241,6 +277,8 @@ static const struct spelling {
     {"attention_pool", put_attention_pool},
     {"mean_slices", put_mean_slices},
     {"max_slices", put_max_slices},
+    {"top_slices", put_top_slices},
+    {"noisy_or", put_noisy_or},
 };
 
 static const struct spelling *find(const char *op) {
@@ -257,23 +295,11 @@ bool ich_export_knows(const char *op) { return find(op) != NULL; }
 #define SLICES    "slice_probability"
 #define ATTENTION "slice_attention"
 
-/* As in infer/study.c. */
-static void put_study_answers(exporting *e) {
-    const ich_model *model = e->model;
-    put(e, "Sigmoid", STUDY, INPUTS(value_of(e, model->classifier)));
-    put(e, "Sigmoid", SLICES, INPUTS(value_of(e, model->slices)));
-    put_reduce(e, "ReduceMean", ATTENTION, value_of(e, model->weights), 1, false);
-}
-
-/* The most positive slice, label by label; attention is each slice's share of the summed probability of any.
- */
-static void put_image_answers(exporting *e) {
-    const float tiny = 0x1p-126f;
-    put(e, "Sigmoid", SLICES, INPUTS(value_of(e, e->model->fc)));
-    put_reduce(e, "ReduceMax", STUDY, SLICES, 0, true);
+/* Each slice's share of the summed probability of any. */
+static void put_shares(exporting *e) {
     ich_onnx_shape(&e->graph, "any.index", 1, (int64_t[]){ICH_ANY});
     ich_onnx_shape(&e->graph, "any.shape", 1, (int64_t[]){-1});
-    ich_onnx_floats(&e->graph, "any.least", 1, (int64_t[]){1}, &tiny);
+    put_constant(e, "any.least", 0x1p-126f);
     ich_message a = {0};
     ich_onnx_int(&a, "axis", 1);
     ich_onnx_node(&e->graph, "Gather", "any.column", INPUTS(SLICES, "any.index"), &a);
@@ -281,6 +307,21 @@ static void put_image_answers(exporting *e) {
     put(e, "ReduceSum", "any.sum", INPUTS("any"));
     put(e, "Max", "any.positive_sum", INPUTS("any.sum", "any.least"));
     put(e, "Div", ATTENTION, INPUTS("any", "any.positive_sum"));
+}
+
+/* As in infer/study.c: with the image head alone, the most positive slice, label by label. */
+static void put_answers(exporting *e) {
+    const ich_model *model = e->model;
+    const bool study_head = model->classifier >= 0;
+    put(e, "Sigmoid", SLICES, INPUTS(value_of(e, study_head ? model->slices : model->fc)));
+    if (study_head)
+        put(e, "Sigmoid", STUDY, INPUTS(value_of(e, model->classifier)));
+    else
+        put_reduce(e, "ReduceMax", STUDY, SLICES, 0, true);
+    if (model->weights >= 0)
+        put_reduce(e, "ReduceMean", ATTENTION, value_of(e, model->weights), 1, false);
+    else
+        put_shares(e);
 }
 
 /* -- the graph ----------------------------------------------------------------------------------------- */
@@ -292,7 +333,8 @@ static bool *list_needed(const ich_model *model, ich_error *err) {
     if (!needed) return NULL;
     const bool study_head = model->classifier >= 0;
     const int ends[] = {study_head ? model->classifier : model->fc, model->slices, model->weights};
-    for (int i = 0; i < (study_head ? 3 : 1); i++) needed[ends[i]] = true;
+    for (int i = 0; i < (study_head ? 3 : 1); i++)
+        if (ends[i] >= 0) needed[ends[i]] = true;
     for (int n = graph->n_nodes - 1; n >= 0; n--)
         for (int i = 0; needed[n] && i < graph->nodes[n].n_inputs; i++)
             needed[graph->nodes[n].inputs[i]] = true;
@@ -344,10 +386,7 @@ static bool put_graph(exporting *e) {
     bool *needed = list_needed(e->model, e->err);
     bool done = needed && put_nodes(e, needed);
     if (done) {
-        if (e->model->classifier >= 0)
-            put_study_answers(e);
-        else
-            put_image_answers(e);
+        put_answers(e);
         put_weights(e, needed);
         put_ends(e);
         ich_put_text(&e->graph, ICH_GRAPH_NAME, e->model->recipe.arch);

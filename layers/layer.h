@@ -37,13 +37,15 @@ typedef struct ich_attr {
     bool gated;         /* attention */
     float eps, momentum; /* batch norm */
     float rate;          /* dropout */
+    float start;         /* linear: where its bias begins; 0: random */
+    int top;             /* top_slices: how many count */
 } ich_attr;
 
 typedef enum ich_init {
     ICH_INIT_ZERO,
-    ICH_INIT_ONE,
-    ICH_INIT_NORMAL, /* mean 0, standard deviation `scale` */
-    ICH_INIT_UNIFORM /* -scale … scale */
+    ICH_INIT_CONSTANT, /* `scale` itself */
+    ICH_INIT_NORMAL,   /* mean 0, standard deviation `scale` */
+    ICH_INIT_UNIFORM   /* -scale … scale */
 } ich_init;
 
 /* A parameter as a layer declares it. The full name is "<node name>.<suffix>", as in torchvision's files. */

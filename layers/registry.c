@@ -21,7 +21,9 @@
     ROW(attention)                                                                                           \
     ROW(attention_pool)                                                                                      \
     ROW(mean_slices)                                                                                         \
-    ROW(max_slices)
+    ROW(max_slices)                                                                                          \
+    ROW(top_slices)                                                                                          \
+    ROW(noisy_or)
 
 #define DECLARE(op) extern const ich_layer ich_layer_##op##_f32, ich_layer_##op##_f64;
 #define F32(op)     &ich_layer_##op##_f32,

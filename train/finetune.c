@@ -255,6 +255,9 @@ bool ich_finetune_inherit(ich_recipe *recipe, const char *init, ich_error *err) 
     memcpy(recipe->windows, parent.recipe.windows, sizeof recipe->windows);
     recipe->size = parent.recipe.size;
     if (parent.classifier >= 0) {
+        memcpy(recipe->context, parent.recipe.context, sizeof recipe->context);
+        memcpy(recipe->pool, parent.recipe.pool, sizeof recipe->pool);
+        recipe->top = parent.recipe.top;
         recipe->hidden = parent.recipe.hidden;
         recipe->attention = parent.recipe.attention;
         recipe->heads = parent.recipe.heads;

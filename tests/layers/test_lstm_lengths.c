@@ -19,6 +19,8 @@ static const ich_layer_case packed_cases[] = {
     {"attention_pool", "packed", {0}, {{1, 1, 24}, {1, 1, 2}}, {5, 1, 9, 2}},
     {"mean_slices", "packed", {0}, {{1, 1, 24}}, {5, 1, 9, 2}},
     {"max_slices", "packed", {0}, {{1, 1, 24}}, {5, 1, 9, 2}},
+    {"top_slices", "packed", {.top = 3}, {{1, 1, 24}}, {5, 1, 9, 2}},
+    {"noisy_or", "packed", {0}, {{1, 1, 24}}, {5, 1, 9, 2}},
 };
 
 /* Elements of one row, counting rows as the tensor does. */
