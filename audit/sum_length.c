@@ -91,6 +91,11 @@ static double top(const ich_layer_run *run) { return run->c->attr.top + FEW; }
 /* Softplus, the sum, and two exponentials behind it. */
 static double noisy_or(const ich_layer_run *run) { return sizes_of(run).slices + 4 * EXPONENTIAL + FEW; }
 
+/* The logarithm, two Laplacians, and the sum. */
+static double smoothness(const ich_layer_run *run) {
+    return sizes_of(run).slices + run->call.in_shape[0].c + EXPONENTIAL + 4 * FEW;
+}
+
 static const struct row {
     const char *op;
     double (*forward)(const ich_layer_run *run), (*backward)(const ich_layer_run *run);
@@ -116,6 +121,7 @@ static const struct row {
     {"max_slices", one, one, false},
     {"top_slices", top, one, false},
     {"noisy_or", noisy_or, noisy_or, false},
+    {"smoothness", smoothness, smoothness, false},
 };
 
 static const struct row *find(const ich_layer_run *run) {

@@ -84,6 +84,21 @@ static const ich_setting settings[] = {
      "time that learning rates take to rise to their peak; torch's pct_start"},
     {"freeze-cnn", "training", BOOL, FIELD(freeze_cnn), 0, 0, "false", "false", FINETUNE, NULL,
      "keep the CNN as it is and train the study head alone, on features computed once"},
+    {"smooth", "training", REAL, FIELD(smooth), 0, 1000, "0", "0", FINETUNE, NULL,
+     "weight in the loss of jumps of the attention from slice to slice (Wu et al. 2023, SA-DMIL); try 0.01; "
+     "needs pool = attention"},
+    {"smooth-order", "training", INT, FIELD(smooth_order), 1, 2, "1", "1", FINETUNE, NULL,
+     "with smooth: 1 counts differences of neighbouring slices, 2 differences of differences"},
+    {"prevalence", "training", REAL, FIELD(prevalence), 0, 0.999, "0", "0", FINETUNE,
+     "fraction of the studies",
+     "weigh positive and negative studies as if so many were positive (King and Zeng 2001); 0.5 balances, 0 "
+     "takes them as they come"},
+    {"label-false-positives", "training", REAL, FIELD(label_false_positives), 0, 0.49, "0", "0", FINETUNE,
+     "fraction of the negatives",
+     "how many studies without a hemorrhage the labels call positive, as reports may; the loss allows for it "
+     "(Patrini et al. 2017)"},
+    {"label-false-negatives", "training", REAL, FIELD(label_false_negatives), 0, 0.49, "0", "0", FINETUNE,
+     "fraction of the positives", "how many hemorrhages the labels miss; likewise"},
 
     {"augment", "augmentation", BOOL, FIELD(augment), 0, 0, "true", "true", TRAIN, NULL,
      "vary each slice (pretrain) or study (finetune) at random each time it is learned from"},

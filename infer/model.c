@@ -37,7 +37,9 @@ static bool build_graph(ich_model *model, bool image_head, bool study_head, ich_
                                      .gated = recipe->gated,
                                      .context = recipe->context,
                                      .pool = recipe->pool,
-                                     .top = recipe->top};
+                                     .top = recipe->top,
+                                     .smooth = (float)recipe->smooth,
+                                     .smooth_order = recipe->smooth_order};
         ich_zoo_study_head(graph, model->features, &head, ICH_LABELS);
     }
     if (graph->error.text[0] != '\0') return ich_fail(err, "%s", graph->error.text);

@@ -39,6 +39,8 @@ typedef struct ich_attr {
     float rate;          /* dropout */
     float start;         /* linear: where its bias begins; 0: random */
     int top;             /* top_slices: how many count */
+    int order;           /* smoothness: of the differences */
+    float weight;        /* terms of the loss: their factor */
 } ich_attr;
 
 typedef enum ich_init {
@@ -121,8 +123,9 @@ typedef struct ich_layer {
     unsigned needs, fuses;
     bool in_place;          /* out may be in[0], and d_in[0] may be d_out */
     bool in_place_backward; /* only d_in[0] may be d_out (batch norm) */
-    bool cheap; /* computing out again costs less than keeping it until backward; with `macs`: where
-                   they are few an element (plan.c) */
+    bool loss_term; /* out, one number a study, is added to the loss in training; no answer needs it */
+    bool cheap;     /* computing out again costs less than keeping it until backward; with `macs`: where
+                       they are few an element (plan.c) */
 
     /* Infers the output of one row; fails with what is wrong about attr or inputs (graph.c adds the node's
      * name). */

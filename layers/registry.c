@@ -23,7 +23,8 @@
     ROW(mean_slices)                                                                                         \
     ROW(max_slices)                                                                                          \
     ROW(top_slices)                                                                                          \
-    ROW(noisy_or)
+    ROW(noisy_or)                                                                                            \
+    ROW(smoothness)
 
 #define DECLARE(op) extern const ich_layer ich_layer_##op##_f32, ich_layer_##op##_f64;
 #define F32(op)     &ich_layer_##op##_f32,

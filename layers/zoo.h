@@ -18,6 +18,8 @@ typedef struct ich_study_head {
     const char *context; /* how a slice learns of the others; NULL: the first that there is */
     const char *pool;    /* how slices become a study; likewise */
     int top;             /* slices that count, where the pool wants to know */
+    float smooth;        /* weight of the attention's roughness in the loss; 0: none */
+    int smooth_order;
 } ich_study_head;
 
 /* The study head's nodes, -1 where a graph has none. */

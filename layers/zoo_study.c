@@ -6,6 +6,7 @@
  *   pool      how slices become a study                                          h -> logits
  *     attention       attention -> attention.pool -> classifier, once a study; the same linear on every
  *                     slice's h, as classifier.slices, says which slice it is
+ *                     With `smooth`, attention.smoothness adds its term to the loss.
  *     mean, max, top-k, noisy-or   classifier on every slice -> classifier.pool of its logits
  *
  * Ilse et al. 2018 (arXiv 1802.04712), section 2, call the first kind embedding-level, the second
@@ -73,6 +74,9 @@ static int pool_embeddings(ich_graph *graph, const ich_study_head *head, const p
     int z = ich_graph_add2(graph, "attention_pool", "attention.pool", (ich_attr){0}, h, a);
     int classifier = classify(graph, pool, labels, z);
     ich_graph_share(graph, "classifier.slices", classifier, h);
+    if (head->smooth > 0)
+        ich_graph_add(graph, "smoothness", "attention.smoothness",
+                      (ich_attr){.order = head->smooth_order, .weight = head->smooth}, a);
     return classifier;
 }
 
@@ -86,6 +90,11 @@ int ich_zoo_study_head(ich_graph *graph, int features, const ich_study_head *hea
     const context_rule *context = FIND(contexts, head->context, &graph->error);
     const pool_rule *pool = FIND(pools, head->pool, &graph->error);
     if (!context || !pool) return -1;
+    if (head->smooth > 0 && pool->op) {
+        ich_fail(&graph->error, "model: only attention can be smooth: choose pool = attention, not %s",
+                 pool->name);
+        return -1;
+    }
     graph->group = ICH_GROUP_HEAD;
     int h = context->build(graph, head, features);
     int study =

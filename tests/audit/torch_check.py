@@ -123,11 +123,21 @@ class Net:
         module._flat_weights = [weights[n] for n in module._flat_weights_names]
         return self.note("lstm", module(x)[0])
 
+    def roughness(self, f):
+        step = f.diff(dim=0)
+        if self.recipe["smooth-order"] == "2":  # L f: at the ends one difference, elsewhere two
+            step = torch.cat([-step[:1], -step.diff(dim=0), step[-1:]])
+        s = step.square().sum(0).mean() / len(f)
+        self.note("attention.smoothness", (float(self.recipe["smooth"]) * s).reshape(1, 1))
+
     def attend(self, h):
         m = torch.tanh(F.linear(h, self.p["attention.V.weight"], self.p["attention.V.bias"]))
         if "attention.U.weight" in self.p:
             m = m * torch.sigmoid(F.linear(h, self.p["attention.U.weight"], self.p["attention.U.bias"]))
-        a = self.note("attention", torch.softmax(F.linear(m, self.p["attention.w.weight"]), 0))
+        energy = F.linear(m, self.p["attention.w.weight"])
+        if float(self.recipe["smooth"]) > 0:
+            self.roughness(energy - energy.logsumexp(0))
+        a = self.note("attention", torch.softmax(energy, 0))
         return self.note("attention.pool", (a.mean(1, keepdim=True) * h).sum(0, keepdim=True))
 
     def study_head(self, x):

@@ -25,6 +25,8 @@ answers() { # SETTINGS...
 
 test_attention() { answers; }
 test_attention_without_context() { answers --context none; }
+test_smooth_attention() { answers --smooth 0.02; }
+test_weighted_and_noisy_labels() { answers --prevalence 0.3 --label-false-positives 0.1 --label-false-negatives 0.05; }
 test_mean() { answers --pool mean; }
 test_max() { answers --pool max; }
 test_max_without_context() { answers --pool max --context none; }
@@ -45,7 +47,14 @@ test_a_run_takes_the_head_over() {
 
 test_unknown_heads_are_refused() {
     phantoms d && run 2 finetune d --out f --pool median && said "mean|max|top-k|noisy-or" &&
-        run 2 finetune d --out f --context gru && said "lstm|"
+        run 2 finetune d --out f --context gru && said "lstm|" &&
+        run 1 finetune d --out f --size 32 --pool max --smooth 1 && said "pool = attention"
+}
+
+# Labels that are unknown take no part: of studies that say nothing but "any", the types learn nothing.
+test_partly_labelled_studies() {
+    phantoms d && awk -F, -v OFS=, 'NR > 1 { for (i = 5; i <= 9; i++) $i = "" } 1' d/studies.csv >some && mv some d/studies.csv &&
+        run 0 finetune d --out f --size 32 --epochs 1 --quiet && run 0 predict f d --out p --quiet && probabilities p/studies.csv 3
 }
 
 run_tests

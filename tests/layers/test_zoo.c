@@ -103,7 +103,7 @@ static void study_heads_of_all_kinds_can_be_built(void **state) {
     static const char *const pools[] = {"attention", "mean", "max", "top-k", "noisy-or"};
     for (size_t c = 0; c < sizeof contexts / sizeof *contexts; c++)
         for (size_t p = 0; p < sizeof pools / sizeof *pools; p++) {
-            const ich_study_head head = {8, 8, 1, true, contexts[c], pools[p], 3};
+            const ich_study_head head = {8, 8, 1, true, contexts[c], pools[p], .top = 3};
             ich_graph graph;
             ich_graph_init(&graph);
             const int features = ich_graph_input(&graph, "avgpool", (ich_shape){1, 1, 10});
@@ -137,11 +137,13 @@ static void wrong_wishes_are_refused(void **state) {
     int features = ich_zoo_cnn(&graph, "resnet18", 64, 3);
     assert_int_equal(ich_zoo_study_head(&graph, features, &(ich_study_head){.hidden = 0}, 6), -1);
     ich_graph_free(&graph);
-    static const ich_study_head unknown[] = {{8, 8, 1, true, "gru", "max", 1},
-                                             {8, 8, 1, true, "lstm", "median", 1},
-                                             {8, 8, 1, true, "lstm", "top-k", 0}};
-    static const char *const said[] = {"'gru'", "'median'", "at least 1"};
-    for (int i = 0; i < 3; i++) {
+    static const ich_study_head unknown[] = {{8, 8, 1, true, "gru", "max"},
+                                             {8, 8, 1, true, "lstm", "median"},
+                                             {8, 8, 1, true, "lstm", "top-k"},
+                                             {8, 8, 1, true, "lstm", "max", .smooth = 1, .smooth_order = 1},
+                                             {8, 8, 1, true, "lstm", "attention", .smooth = 1}};
+    static const char *const said[] = {"'gru'", "'median'", "at least 1", "pool = attention", "order 1 or 2"};
+    for (int i = 0; i < 5; i++) {
         ich_graph_init(&graph);
         features = ich_graph_input(&graph, "avgpool", (ich_shape){1, 1, 10});
         assert_int_equal(ich_zoo_study_head(&graph, features, &unknown[i], 6), -1);
