@@ -5,6 +5,7 @@
 #include "data/file.h"
 #include "data/labels.h"
 #include "infer/onnx.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,6 +179,10 @@ static void put_lstm(exporting *e, const ich_node *n) {
     put(e, "Reshape", n->name, INPUTS(part(n, "rows"), part(n, "shape")));
 }
 
+static void put_constant(exporting *e, const char *name, float value) {
+    ich_onnx_floats(&e->graph, name, 1, (int64_t[]){1}, &value);
+}
+
 static void put_attention(exporting *e, const ich_node *n) {
     const char *h = in(e, n, 0), *m = part(n, "m");
     put_affine(e, part(n, "Vh"), h, weight(e, n, 0), weight(e, n, 1));
@@ -233,10 +238,6 @@ static void put_top_slices(exporting *e, const ich_node *n) {
     put_reduce(e, "ReduceMean", n->name, part(n, "best"), 0, true);
 }
 
-static void put_constant(exporting *e, const char *name, float value) {
-    ich_onnx_floats(&e->graph, name, 1, (int64_t[]){1}, &value);
-}
-
 /* S + log(1 - exp(-S)); ONNX has no expm1, but 1 - exp(-S) = 2τ / (1 + τ) with τ = tanh(S/2). */
 static void put_noisy_or(exporting *e, const ich_node *n) {
     put_constant(e, part(n, "half"), 0.5f);
@@ -253,6 +254,60 @@ static void put_noisy_or(exporting *e, const ich_node *n) {
     put(e, "Div", part(n, "P"), INPUTS(part(n, "2 tau"), part(n, "1 + tau")));
     put(e, "Log", part(n, "log P"), INPUTS(part(n, "P")));
     put(e, "Add", n->name, INPUTS(part(n, "S"), part(n, "log P")));
+}
+
+/* LayerNormalization came with set 17. */
+static void put_layer_norm(exporting *e, const ich_node *n) {
+    put_constant(e, part(n, "eps"), n->attr.eps);
+    put_reduce(e, "ReduceMean", part(n, "mean"), in(e, n, 0), 1, true);
+    put(e, "Sub", part(n, "centred"), INPUTS(in(e, n, 0), part(n, "mean")));
+    put(e, "Mul", part(n, "squares"), INPUTS(part(n, "centred"), part(n, "centred")));
+    put_reduce(e, "ReduceMean", part(n, "variance"), part(n, "squares"), 1, true);
+    put(e, "Add", part(n, "positive"), INPUTS(part(n, "variance"), part(n, "eps")));
+    put(e, "Sqrt", part(n, "deviation"), INPUTS(part(n, "positive")));
+    put(e, "Div", part(n, "normal"), INPUTS(part(n, "centred"), part(n, "deviation")));
+    put(e, "Mul", part(n, "scaled"), INPUTS(part(n, "normal"), weight(e, n, 0)));
+    put(e, "Add", n->name, INPUTS(part(n, "scaled"), weight(e, n, 1)));
+}
+
+static void put_transpose(exporting *e, const char *output, const char *input, const int64_t order[3]) {
+    ich_message a = {0};
+    ich_onnx_ints(&a, "perm", order, 3);
+    ich_onnx_node(&e->graph, "Transpose", output, INPUTS(input), &a);
+}
+
+/* Of [3 heads][slices][d]: q (0), k (1) or v (2). */
+static void put_projection(exporting *e, const ich_node *n, const char *name, int which) {
+    int64_t rows[64];
+    const int heads = n->attr.heads < 64 ? n->attr.heads : 64;
+    char index[16];
+    snprintf(index, sizeof index, "%s.heads", name);
+    for (int h = 0; h < heads; h++) rows[h] = which * heads + h;
+    ich_onnx_shape(&e->graph, part(n, index), heads, rows);
+    put(e, "Gather", part(n, name), INPUTS(part(n, "by_head"), part(n, index)));
+}
+
+static void put_self_attention(exporting *e, const ich_node *n) {
+    const int64_t width = n->shape.c, heads = n->attr.heads, d = width / heads;
+    ich_message a = {0};
+    put_constant(e, part(n, "root_d"), sqrtf((float)d));
+    ich_onnx_shape(&e->graph, part(n, "split"), 3, (int64_t[]){-1, 3 * heads, d});
+    ich_onnx_shape(&e->graph, part(n, "join"), 2, (int64_t[]){-1, width});
+    put_affine(e, part(n, "qkv"), in(e, n, 0), weight(e, n, 0), weight(e, n, 1));
+    put(e, "Reshape", part(n, "by_slice"), INPUTS(part(n, "qkv"), part(n, "split")));
+    put_transpose(e, part(n, "by_head"), part(n, "by_slice"), (int64_t[]){1, 0, 2});
+    put_projection(e, n, "q", 0);
+    put_projection(e, n, "k", 1);
+    put_projection(e, n, "v", 2);
+    put_transpose(e, part(n, "k'"), part(n, "k"), (int64_t[]){0, 2, 1});
+    put(e, "MatMul", part(n, "qk'"), INPUTS(part(n, "q"), part(n, "k'")));
+    put(e, "Div", part(n, "scores"), INPUTS(part(n, "qk'"), part(n, "root_d")));
+    ich_onnx_int(&a, "axis", 2);
+    ich_onnx_node(&e->graph, "Softmax", part(n, "P"), INPUTS(part(n, "scores")), &a);
+    put(e, "MatMul", part(n, "Pv"), INPUTS(part(n, "P"), part(n, "v")));
+    put_transpose(e, part(n, "o_by_slice"), part(n, "Pv"), (int64_t[]){1, 0, 2});
+    put(e, "Reshape", part(n, "o"), INPUTS(part(n, "o_by_slice"), part(n, "join")));
+    put_affine(e, n->name, part(n, "o"), weight(e, n, 2), weight(e, n, 3));
 }
 
 static const struct spelling {
@@ -279,6 +334,8 @@ static const struct spelling {
     {"max_slices", put_max_slices},
     {"top_slices", put_top_slices},
     {"noisy_or", put_noisy_or},
+    {"layer_norm", put_layer_norm},
+    {"self_attention", put_self_attention},
 };
 
 static const struct spelling *find(const char *op) {

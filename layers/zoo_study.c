@@ -2,6 +2,8 @@
  *
  *   context   how a slice learns of the others                                   features -> h
  *     lstm      lstm: bidirectional, foot to head and back
+ *     self-attention   context.embed -> context.norm -> context.attention, added to context.embed's: each
+ *               slice looks at all others, wherever they lie
  *     none      each slice speaks for itself
  *   pool      how slices become a study                                          h -> logits
  *     attention       attention -> attention.pool -> classifier, once a study; the same linear on every
@@ -37,7 +39,18 @@ static int none(ich_graph *graph, const ich_study_head *head, int features) {
     return features;
 }
 
-static const context_rule contexts[] = {{"lstm", lstm}, {"none", none}};
+/* Norm first, then attention on top of what is there (Xiong et al. 2020, arXiv 2002.04745). As wide as the
+ * LSTM's two directions together. */
+static int self_attention(ich_graph *graph, const ich_study_head *head, int features) {
+    enum { HEADS = 4 };
+    const ich_attr embed = {.out = 2 * head->hidden, .bias = true};
+    int x = ich_graph_add(graph, "linear", "context.embed", embed, features);
+    int norm = ich_graph_add(graph, "layer_norm", "context.norm", (ich_attr){.eps = 1e-5f}, x);
+    int seen = ich_graph_add(graph, "self_attention", "context.attention", (ich_attr){.heads = HEADS}, norm);
+    return ich_graph_add2(graph, "add", "context.add", (ich_attr){0}, x, seen);
+}
+
+static const context_rule contexts[] = {{"lstm", lstm}, {"self-attention", self_attention}, {"none", none}};
 
 /* A noisy-or of slices that each begin at 1/2 would be sure of every study, and learn slowly from there. At
  * the logit of 0.023 a study of 30 slices begins at 1/2 (a prior, as in Lin et al. 2017, arXiv 1708.02002,

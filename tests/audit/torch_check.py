@@ -123,6 +123,17 @@ class Net:
         module._flat_weights = [weights[n] for n in module._flat_weights_names]
         return self.note("lstm", module(x)[0])
 
+    def self_attention(self, x):
+        x = self.linear("context.embed", "context.embed", x)
+        p = {name: self.p["context." + name] for name in (
+            "norm.weight", "norm.bias", "attention.in_proj_weight", "attention.in_proj_bias",
+            "attention.out_proj.weight", "attention.out_proj.bias")}
+        n = self.note("context.norm", F.layer_norm(x, x.shape[1:], p["norm.weight"], p["norm.bias"]))
+        seen = F.multi_head_attention_forward(
+            n, n, n, n.shape[1], 4, p["attention.in_proj_weight"], p["attention.in_proj_bias"], None, None, False, 0,
+            p["attention.out_proj.weight"], p["attention.out_proj.bias"])[0]
+        return self.note("context.add", x + self.note("context.attention", seen))
+
     def roughness(self, f):
         step = f.diff(dim=0)
         if self.recipe["smooth-order"] == "2":  # L f: at the ends one difference, elsewhere two
@@ -141,7 +152,8 @@ class Net:
         return self.note("attention.pool", (a.mean(1, keepdim=True) * h).sum(0, keepdim=True))
 
     def study_head(self, x):
-        h = x if self.recipe["context"] == "none" else self.lstm(x)
+        contexts = {"lstm": self.lstm, "self-attention": self.self_attention, "none": lambda x: x}
+        h = contexts[self.recipe["context"]](x)
         if self.recipe["pool"] == "attention":
             self.linear("classifier.slices", "classifier", h)
             return self.linear("classifier", "classifier", self.attend(h))

@@ -27,6 +27,7 @@ test_attention() { answers; }
 test_attention_without_context() { answers --context none; }
 test_smooth_attention() { answers --smooth 0.02; }
 test_weighted_and_noisy_labels() { answers --prevalence 0.3 --label-false-positives 0.1 --label-false-negatives 0.05; }
+test_self_attention() { answers --context self-attention; }
 test_mean() { answers --pool mean; }
 test_max() { answers --pool max; }
 test_max_without_context() { answers --pool max --context none; }
@@ -48,7 +49,8 @@ test_a_run_takes_the_head_over() {
 test_unknown_heads_are_refused() {
     phantoms d && run 2 finetune d --out f --pool median && said "mean|max|top-k|noisy-or" &&
         run 2 finetune d --out f --context gru && said "lstm|" &&
-        run 1 finetune d --out f --size 32 --pool max --smooth 1 && said "pool = attention"
+        run 1 finetune d --out f --size 32 --pool max --smooth 1 && said "pool = attention" &&
+        run 1 finetune d --out f --size 32 --context self-attention --hidden 7 && said "4 heads" "14 features"
 }
 
 # Labels that are unknown take no part: of studies that say nothing but "any", the types learn nothing.

@@ -21,6 +21,7 @@ static const ich_layer_case packed_cases[] = {
     {"max_slices", "packed", {0}, {{1, 1, 24}}, {5, 1, 9, 2}},
     {"top_slices", "packed", {.top = 3}, {{1, 1, 24}}, {5, 1, 9, 2}},
     {"noisy_or", "packed", {0}, {{1, 1, 24}}, {5, 1, 9, 2}},
+    {"self_attention", "packed", {.heads = 2}, {{1, 1, 24}}, {5, 1, 9, 2}},
     {"smoothness", "packed", {.order = 2, .weight = 2}, {{1, 1, 3}}, {5, 1, 9, 2}, .draw = ICH_DRAW_POSITIVE},
 };
 
