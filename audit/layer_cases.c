@@ -82,6 +82,16 @@ const ich_layer_case ich_small_cases[] = {
     {"mean_slices", "added to", {0}, {{1, 1, 5}}, {2, 3}, .accumulate = true},
     {"max_slices", "", {0}, {{1, 1, 5}}, {4, 1, 3}, .draw = ICH_DRAW_DISTINCT},
     {"max_slices", "added to", {0}, {{1, 1, 5}}, {2, 3}, .draw = ICH_DRAW_DISTINCT, .accumulate = true},
+    {"top_slices", "two of them", {.top = 2}, {{1, 1, 5}}, {4, 1, 3}, .draw = ICH_DRAW_DISTINCT},
+    {"top_slices", "three of them, added to", {.top = 3}, {{1, 1, 4}}, {5, 2}, .draw = ICH_DRAW_DISTINCT, .accumulate = true},
+    {"noisy_or", "", {0}, {{1, 1, 5}}, {4, 1, 3}},
+    {"noisy_or", "added to", {0}, {{1, 1, 5}}, {2, 3}, .accumulate = true},
+    {"layer_norm", "", {.eps = 1e-5f}, {{1, 1, 5}}, {4, 1, 3}},
+    {"layer_norm", "added to", {.eps = 1e-5f}, {{1, 1, 4}}, {2, 3}, .accumulate = true},
+    {"self_attention", "one head", {.heads = 1}, {{1, 1, 4}}, {4, 1, 3}},
+    {"self_attention", "three heads, added to", {.heads = 3}, {{1, 1, 6}}, {2, 3}, .accumulate = true},
+    {"smoothness", "first order", {.order = 1, .weight = 0.5f}, {{1, 1, 1}}, {4, 1, 3, 2}, .draw = ICH_DRAW_POSITIVE},
+    {"smoothness", "second order, two heads, added to", {.order = 2, .weight = 2}, {{1, 1, 2}}, {5, 2, 1}, .draw = ICH_DRAW_POSITIVE, .accumulate = true},
     {0}};
 
 const ich_layer_case ich_large_cases[] = {
@@ -110,4 +120,9 @@ const ich_layer_case ich_large_cases[] = {
     {"lstm", "method's size", {.hidden = 128, .bidirectional = true}, {{1, 1, 512}}, {31, 7, 1, 12}},
     {"attention", "method's size", {.out = 128, .heads = 1, .gated = true}, {{1, 1, 256}}, {31, 7, 1, 12}},
     {"attention_pool", "method's size", {0}, {{1, 1, 256}, {1, 1, 1}}, {31, 7, 1, 12}},
+    {"top_slices", "method's size", {.top = 4}, {{1, 1, 6}}, {31, 7, 1, 12}, .draw = ICH_DRAW_DISTINCT},
+    {"noisy_or", "method's size", {0}, {{1, 1, 6}}, {31, 7, 1, 12}},
+    {"layer_norm", "method's size", {.eps = 1e-5f}, {{1, 1, 256}}, {31, 7, 1, 12}},
+    {"self_attention", "method's size", {.heads = 4}, {{1, 1, 256}}, {31, 7, 1, 12}},
+    {"smoothness", "method's size", {.order = 2, .weight = 2}, {{1, 1, 1}}, {31, 7, 1, 12}, .draw = ICH_DRAW_POSITIVE},
     {0}};

@@ -45,6 +45,7 @@ static void draw(ich_layer_draw kind, ich_rng *rng, size_t n, double *value) {
     for (size_t i = 0; i < n; i++) {
         value[i] = ich_rng_normal(rng);
         if (kind == ICH_DRAW_AWAY_FROM_ZERO && fabs(value[i]) < 0.1) value[i] = value[i] < 0 ? -0.1f : 0.1f;
+        if (kind == ICH_DRAW_POSITIVE) value[i] = 0.1f + fabsf((float)value[i]);
         if (kind == ICH_DRAW_DISTINCT) value[i] = (float)i * 0.0625f;
     }
     for (size_t i = n; kind == ICH_DRAW_DISTINCT && i > 1; i--) { /* Fisher-Yates */

@@ -17,7 +17,8 @@ enum { ICH_CASE_STUDIES = 4, ICH_CASE_TENSORS = ICH_MAX_INPUTS + ICH_MAX_PARAMS 
 typedef enum ich_layer_draw {
     ICH_DRAW_ANY,            /* normal */
     ICH_DRAW_AWAY_FROM_ZERO, /* at least 0.1 from it: relu's kink */
-    ICH_DRAW_DISTINCT        /* 0.05 from each other: ties in a maximum */
+    ICH_DRAW_DISTINCT,       /* 0.05 from each other: ties in a maximum */
+    ICH_DRAW_POSITIVE        /* at least 0.1: a logarithm's pole */
 } ich_layer_draw;
 
 typedef enum ich_layer_alias { /* what the plan may lay in one place */

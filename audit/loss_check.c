@@ -11,17 +11,23 @@ static const double step = 2e-4, scale = 1.0 / 7;
 
 typedef struct problem {
     int rows, labels, count;
+    bool noisy; /* ich_loss_noisy_bce, else ich_loss_bce */
     double logit[MOST], target[MOST], weight[ICH_LOSS_LABELS];
     double loss, gradient[MOST];
 } problem;
 
+static const ich_label_noise noise = {0.1, 0.05};
+
 static double loss_of(problem *p, double *gradient) {
+    if (p->noisy)
+        return ich_loss_noisy_bce_f64(p->rows, p->labels, p->logit, p->target, p->weight, noise, scale,
+                                      gradient);
     return ich_loss_bce_f64(p->rows, p->labels, p->logit, p->target, p->weight, scale, gradient);
 }
 
 /* Floats, so that both precisions get the same numbers; every fifth label is unknown. */
-static problem make(int rows, int labels) {
-    problem p = {.rows = rows, .labels = labels, .count = rows * labels};
+static problem make(int rows, int labels, bool noisy) {
+    problem p = {.rows = rows, .labels = labels, .count = rows * labels, .noisy = noisy};
     ich_rng rng = ich_rng_make(5, ICH_RNG_TEST, (uint64_t)p.count);
     for (int i = 0; i < p.count; i++) {
         p.logit[i] = (double)(4 * ich_rng_normal(&rng));
@@ -57,7 +63,9 @@ static ich_layer_finding check_float(const problem *p) {
     for (int i = 0; i < p->count; i++) logit[i] = (float)p->logit[i], target[i] = (float)p->target[i];
     for (int l = 0; l < p->labels; l++) weight[l] = (float)p->weight[l];
     const double gamma = ich_gamma(ROUNDINGS, ICH_ROUNDOFF_F32);
-    const double loss = ich_loss_bce_f32(p->rows, p->labels, logit, target, weight, scale, gradient);
+    const double loss =
+        p->noisy ? ich_loss_noisy_bce_f32(p->rows, p->labels, logit, target, weight, noise, scale, gradient)
+                 : ich_loss_bce_f32(p->rows, p->labels, logit, target, weight, scale, gradient);
     ich_layer_judge(&f, loss, p->loss, gamma * p->loss, "loss", 0);
     for (int i = 0; i < p->count; i++)
         ich_layer_judge(&f, (double)gradient[i], p->gradient[i], gamma * fabs(p->gradient[i]) + 0x1p-126,
@@ -65,8 +73,8 @@ static ich_layer_finding check_float(const problem *p) {
     return f;
 }
 
-void ich_loss_check(int rows, int labels, ich_layer_visit *visit, void *self) {
-    problem p = make(rows, labels);
+void ich_loss_check(int rows, int labels, bool noisy, ich_layer_visit *visit, void *self) {
+    problem p = make(rows, labels, noisy);
     const ich_layer_finding numerical = check_gradient(&p), in_float = check_float(&p);
     visit(self, &numerical);
     visit(self, &in_float);

@@ -9,7 +9,8 @@
 
 enum { ICH_LOSS_ROWS = 64, ICH_LOSS_LABELS = 16 }; /* at most */
 
-/* `rows` × `labels` logits, with unknown labels among them; the finding's case is left NULL. */
-void ich_loss_check(int rows, int labels, ich_layer_visit *visit, void *self);
+/* `rows` × `labels` logits, with unknown labels among them; `noisy`: the loss that allows for labels with
+ * errors. The finding's case is left NULL. */
+void ich_loss_check(int rows, int labels, bool noisy, ich_layer_visit *visit, void *self);
 
 #endif

@@ -135,10 +135,12 @@ static void try_layers(audit *a) {
 
 static void try_losses(audit *a) {
     static const int shapes[][2] = {{1, 1}, {1, 6}, {3, 5}, {7, 6}};
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
         char shape[200];
-        snprintf(shape, sizeof shape, "%d x %d", shapes[i][0], shapes[i][1]);
-        if (begin(a, "loss", shape)) ich_loss_check(shapes[i][0], shapes[i][1], add_layer, a);
+        const int *s = shapes[i / 2];
+        const bool noisy = i % 2;
+        snprintf(shape, sizeof shape, "%d x %d", s[0], s[1]);
+        if (begin(a, noisy ? "noisy_loss" : "loss", shape)) ich_loss_check(s[0], s[1], noisy, add_layer, a);
     }
 }
 

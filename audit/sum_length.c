@@ -86,6 +86,30 @@ static double pool_heads(const ich_layer_run *run) {
 
 static double slices(const ich_layer_run *run) { return sizes_of(run).slices + FEW; }
 
+static double top(const ich_layer_run *run) { return run->c->attr.top + FEW; }
+
+/* Softplus, the sum, and two exponentials behind it. */
+static double noisy_or(const ich_layer_run *run) { return sizes_of(run).slices + 4 * EXPONENTIAL + FEW; }
+
+/* The logarithm, two Laplacians, and the sum. */
+static double smoothness(const ich_layer_run *run) {
+    return sizes_of(run).slices + run->call.in_shape[0].c + EXPONENTIAL + 4 * FEW;
+}
+
+static double row_norm_forward(const ich_layer_run *run) { return 2 * sizes_of(run).in + 2 * FEW; }
+static double row_norm_backward(const ich_layer_run *run) {
+    return 2 * row_norm_forward(run) + sizes_of(run).rows;
+}
+
+/* q and k, their product, the softmax, the mean of v, and the last product. */
+static double self_forward(const ich_layer_run *run) {
+    const sizes s = sizes_of(run);
+    return 3 * s.in + 2 * s.slices + EXPONENTIAL + 3 * FEW;
+}
+static double self_backward(const ich_layer_run *run) {
+    return 2 * self_forward(run) + 2 * sizes_of(run).in + sizes_of(run).rows;
+}
+
 static const struct row {
     const char *op;
     double (*forward)(const ich_layer_run *run), (*backward)(const ich_layer_run *run);
@@ -109,6 +133,11 @@ static const struct row {
     {"attention_pool", pool_heads, pool_heads, false},
     {"mean_slices", slices, one, false},
     {"max_slices", one, one, false},
+    {"top_slices", top, one, false},
+    {"noisy_or", noisy_or, noisy_or, false},
+    {"smoothness", smoothness, smoothness, false},
+    {"layer_norm", row_norm_forward, row_norm_backward, false},
+    {"self_attention", self_forward, self_backward, false},
 };
 
 static const struct row *find(const ich_layer_run *run) {

@@ -36,8 +36,15 @@ static const ich_setting settings[] = {
      "side of the square that every slice is resampled to; smaller is faster and sees less"},
     {"windows", "model", TEXT, FIELD(windows), 0, 0, "40/80,80/200,40/380", "40/80,80/200,40/380", TRAIN,
      "HU", "centre/width of the window that makes each channel: brain, blood and bone by default"},
+    {"context", "model", TEXT, FIELD(context), 0, 0, "lstm", "lstm", FINETUNE, "lstm|self-attention|none",
+     "how a slice learns of the others before the study is judged"},
+    {"pool", "model", TEXT, FIELD(pool), 0, 0, "attention", "attention", FINETUNE,
+     "attention|mean|max|top-k|noisy-or",
+     "how slices become the study's answer: by learned attention, or by a rule on each slice's own answer"},
+    {"top", "model", INT, FIELD(top), 1, 4096, "4", "4", FINETUNE, "slices",
+     "with pool = top-k: how many of the most positive slices the study's answer is the mean of"},
     {"hidden", "model", INT, FIELD(hidden), 1, 4096, "128", "128", FINETUNE, "units",
-     "width of the LSTM over slices, in each of its two directions"},
+     "width of the LSTM over slices, in each of its two directions; self-attention is twice as wide"},
     {"attention", "model", INT, FIELD(attention), 1, 4096, "128", "128", FINETUNE, "units",
      "width of the layer that scores each slice's share in the study's answer"},
     {"heads", "model", INT, FIELD(heads), 1, 64, "1", "1", FINETUNE, NULL,
@@ -77,6 +84,21 @@ static const ich_setting settings[] = {
      "time that learning rates take to rise to their peak; torch's pct_start"},
     {"freeze-cnn", "training", BOOL, FIELD(freeze_cnn), 0, 0, "false", "false", FINETUNE, NULL,
      "keep the CNN as it is and train the study head alone, on features computed once"},
+    {"smooth", "training", REAL, FIELD(smooth), 0, 1000, "0", "0", FINETUNE, NULL,
+     "weight in the loss of jumps of the attention from slice to slice (Wu et al. 2023, SA-DMIL); try 0.01; "
+     "needs pool = attention"},
+    {"smooth-order", "training", INT, FIELD(smooth_order), 1, 2, "1", "1", FINETUNE, NULL,
+     "with smooth: 1 counts differences of neighbouring slices, 2 differences of differences"},
+    {"prevalence", "training", REAL, FIELD(prevalence), 0, 0.999, "0", "0", FINETUNE,
+     "fraction of the studies",
+     "weigh positive and negative studies as if so many were positive (King and Zeng 2001); 0.5 balances, 0 "
+     "takes them as they come"},
+    {"label-false-positives", "training", REAL, FIELD(label_false_positives), 0, 0.49, "0", "0", FINETUNE,
+     "fraction of the negatives",
+     "how many studies without a hemorrhage the labels call positive, as reports may; the loss allows for it "
+     "(Patrini et al. 2017)"},
+    {"label-false-negatives", "training", REAL, FIELD(label_false_negatives), 0, 0.49, "0", "0", FINETUNE,
+     "fraction of the positives", "how many hemorrhages the labels miss; likewise"},
 
     {"augment", "augmentation", BOOL, FIELD(augment), 0, 0, "true", "true", TRAIN, NULL,
      "vary each slice (pretrain) or study (finetune) at random each time it is learned from"},
@@ -281,7 +303,7 @@ void ich_recipe_default(ich_recipe *recipe, unsigned verb) {
 }
 
 static bool fail_unknown(const char *name, const char *where, ich_error *err) {
-    char names[400] = "";
+    char names[520] = ""; /* the message has no room for more */
     for (int i = 0; i < SETTINGS; i++) {
         strncat(names, i ? ", " : "", sizeof names - strlen(names) - 1);
         strncat(names, settings[i].name, sizeof names - strlen(names) - 1);

@@ -14,10 +14,12 @@
 
 typedef struct ich_recipe {
     /* model */
-    char arch[32]; /* resnet18 */
-    int size;      /* pixels, 224 */
+    char arch[32];              /* resnet18 */
+    int size;                   /* pixels, 224 */
+    char context[16], pool[16]; /* of the study head: layers/zoo_study.c */
     int hidden, attention, heads;
     bool gated;
+    int top; /* slices that a pool of top-k counts */
     /* channels */
     char windows[96]; /* "40/80,80/200,40/380" */
     /* training */
@@ -30,6 +32,10 @@ typedef struct ich_recipe {
     char schedule[16]; /* onecycle | cosine | constant */
     double warmup;     /* fraction of the steps */
     bool freeze_cnn;
+    double smooth; /* weight of the attention's roughness in the loss */
+    int smooth_order;
+    double prevalence;                                   /* that studies are weighted to; 0: as they come */
+    double label_false_positives, label_false_negatives; /* error rates of the study labels */
     /* augmentation */
     bool augment, flip;
     double rotate, scale, shift, hu, contrast;

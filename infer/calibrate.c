@@ -87,9 +87,23 @@ static bool fit_label(const char *method, ich_joined *j, int l, ich_calibration_
     return true;
 }
 
+/* The study's logit is linear in the last layer's: of its input, or of the slices' logits. */
+static bool can_fold(const ich_model *model, const char *method, ich_error *err) {
+    static const char *const linear[] = {"linear", "mean_slices", "max_slices", "top_slices"};
+    const int node = model->classifier >= 0 ? model->classifier : model->fc;
+    const char *op = ich_layers(ICH_F32)[model->graph.nodes[node].op]->op;
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(op, linear[i])) return true;
+    return !strcmp(method, "none") ||
+           ich_fail(err,
+                    "a study head that ends in %s has no weights that a line could be folded into: choose "
+                    "--method none, which sets the threshold alone",
+                    op);
+}
+
 /* Rows of the weights [labels][features] and biases [labels] of a linear layer. */
 static bool fold(ich_model *model, const ich_calibration_row rows[ICH_LABELS], ich_error *err) {
-    const char *layer = model->classifier >= 0 ? "classifier" : "fc";
+    const char *layer = model->classifier >= 0 ? "classifier" : "fc"; /* a pool of logits passes it on */
     char name[40];
     snprintf(name, sizeof name, "%s.weight", layer);
     const int weight = ich_graph_find_param(&model->graph, name);
@@ -246,7 +260,8 @@ static bool write_all(const ich_model *model, const ich_calibrate_options *o, co
 bool ich_calibrate(ich_model *model, const ich_calibrate_options *o, ich_calibration *c, ich_error *err) {
     ich_joined j = {0};
     *c = (ich_calibration){.threshold = NAN, .sure = NAN, .types = NAN};
-    bool done = check_answers(model, o->predictions, err) && read_answers(o, &j, err);
+    bool done = can_fold(model, o->method, err) && check_answers(model, o->predictions, err) &&
+                read_answers(o, &j, err);
     for (int l = 0; done && l < ICH_LABELS; l++) done = fit_label(o->method, &j, l, &c->rows[l], err);
     done = done && choose_thresholds(o, &j, c, err) && fold(model, c->rows, err) &&
            set_metadata(model, o->method, c, err) && write_all(model, o, c, err);

@@ -5,6 +5,7 @@
 #include "data/file.h"
 #include "data/labels.h"
 #include "infer/onnx.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,6 +179,10 @@ static void put_lstm(exporting *e, const ich_node *n) {
     put(e, "Reshape", n->name, INPUTS(part(n, "rows"), part(n, "shape")));
 }
 
+static void put_constant(exporting *e, const char *name, float value) {
+    ich_onnx_floats(&e->graph, name, 1, (int64_t[]){1}, &value);
+}
+
 static void put_attention(exporting *e, const ich_node *n) {
     const char *h = in(e, n, 0), *m = part(n, "m");
     put_affine(e, part(n, "Vh"), h, weight(e, n, 0), weight(e, n, 1));
@@ -219,6 +224,92 @@ static void put_max_slices(exporting *e, const ich_node *n) {
     put_reduce(e, "ReduceMax", n->name, in(e, n, 0), 0, true);
 }
 
+/* ONNX's TopK fails where a study has fewer slices than k. */
+static void put_top_slices(exporting *e, const ich_node *n) {
+    ich_message a = {0};
+    ich_onnx_shape(&e->graph, part(n, "most"), 1, (int64_t[]){n->attr.top});
+    ich_onnx_shape(&e->graph, part(n, "first"), 1, (int64_t[]){0});
+    put(e, "Shape", part(n, "shape"), INPUTS(in(e, n, 0)));
+    put(e, "Gather", part(n, "slices"), INPUTS(part(n, "shape"), part(n, "first")));
+    put(e, "Min", part(n, "k"), INPUTS(part(n, "most"), part(n, "slices")));
+    ich_onnx_int(&a, "axis", 0);
+    ich_onnx_output(&a, part(n, "places"));
+    ich_onnx_node(&e->graph, "TopK", part(n, "best"), INPUTS(in(e, n, 0), part(n, "k")), &a);
+    put_reduce(e, "ReduceMean", n->name, part(n, "best"), 0, true);
+}
+
+/* S + log(1 - exp(-S)); ONNX has no expm1, but 1 - exp(-S) = 2τ / (1 + τ) with τ = tanh(S/2). */
+static void put_noisy_or(exporting *e, const ich_node *n) {
+    put_constant(e, part(n, "half"), 0.5f);
+    put_constant(e, part(n, "one"), 1);
+    put_constant(e, part(n, "least"), 0x1p-126f);
+    ich_onnx_shape(&e->graph, part(n, "axis"), 1, (int64_t[]){0});
+    put(e, "Softplus", part(n, "softplus"), INPUTS(in(e, n, 0)));
+    put(e, "ReduceSum", part(n, "sum"), INPUTS(part(n, "softplus"), part(n, "axis")));
+    put(e, "Max", part(n, "S"), INPUTS(part(n, "sum"), part(n, "least")));
+    put(e, "Mul", part(n, "S/2"), INPUTS(part(n, "S"), part(n, "half")));
+    put(e, "Tanh", part(n, "tau"), INPUTS(part(n, "S/2")));
+    put(e, "Add", part(n, "2 tau"), INPUTS(part(n, "tau"), part(n, "tau")));
+    put(e, "Add", part(n, "1 + tau"), INPUTS(part(n, "tau"), part(n, "one")));
+    put(e, "Div", part(n, "P"), INPUTS(part(n, "2 tau"), part(n, "1 + tau")));
+    put(e, "Log", part(n, "log P"), INPUTS(part(n, "P")));
+    put(e, "Add", n->name, INPUTS(part(n, "S"), part(n, "log P")));
+}
+
+/* LayerNormalization came with set 17. */
+static void put_layer_norm(exporting *e, const ich_node *n) {
+    put_constant(e, part(n, "eps"), n->attr.eps);
+    put_reduce(e, "ReduceMean", part(n, "mean"), in(e, n, 0), 1, true);
+    put(e, "Sub", part(n, "centred"), INPUTS(in(e, n, 0), part(n, "mean")));
+    put(e, "Mul", part(n, "squares"), INPUTS(part(n, "centred"), part(n, "centred")));
+    put_reduce(e, "ReduceMean", part(n, "variance"), part(n, "squares"), 1, true);
+    put(e, "Add", part(n, "positive"), INPUTS(part(n, "variance"), part(n, "eps")));
+    put(e, "Sqrt", part(n, "deviation"), INPUTS(part(n, "positive")));
+    put(e, "Div", part(n, "normal"), INPUTS(part(n, "centred"), part(n, "deviation")));
+    put(e, "Mul", part(n, "scaled"), INPUTS(part(n, "normal"), weight(e, n, 0)));
+    put(e, "Add", n->name, INPUTS(part(n, "scaled"), weight(e, n, 1)));
+}
+
+static void put_transpose(exporting *e, const char *output, const char *input, const int64_t order[3]) {
+    ich_message a = {0};
+    ich_onnx_ints(&a, "perm", order, 3);
+    ich_onnx_node(&e->graph, "Transpose", output, INPUTS(input), &a);
+}
+
+/* Of [3 heads][slices][d]: q (0), k (1) or v (2). */
+static void put_projection(exporting *e, const ich_node *n, const char *name, int which) {
+    int64_t rows[64];
+    const int heads = n->attr.heads < 64 ? n->attr.heads : 64;
+    char index[16];
+    snprintf(index, sizeof index, "%s.heads", name);
+    for (int h = 0; h < heads; h++) rows[h] = which * heads + h;
+    ich_onnx_shape(&e->graph, part(n, index), heads, rows);
+    put(e, "Gather", part(n, name), INPUTS(part(n, "by_head"), part(n, index)));
+}
+
+static void put_self_attention(exporting *e, const ich_node *n) {
+    const int64_t width = n->shape.c, heads = n->attr.heads, d = width / heads;
+    ich_message a = {0};
+    put_constant(e, part(n, "root_d"), sqrtf((float)d));
+    ich_onnx_shape(&e->graph, part(n, "split"), 3, (int64_t[]){-1, 3 * heads, d});
+    ich_onnx_shape(&e->graph, part(n, "join"), 2, (int64_t[]){-1, width});
+    put_affine(e, part(n, "qkv"), in(e, n, 0), weight(e, n, 0), weight(e, n, 1));
+    put(e, "Reshape", part(n, "by_slice"), INPUTS(part(n, "qkv"), part(n, "split")));
+    put_transpose(e, part(n, "by_head"), part(n, "by_slice"), (int64_t[]){1, 0, 2});
+    put_projection(e, n, "q", 0);
+    put_projection(e, n, "k", 1);
+    put_projection(e, n, "v", 2);
+    put_transpose(e, part(n, "k'"), part(n, "k"), (int64_t[]){0, 2, 1});
+    put(e, "MatMul", part(n, "qk'"), INPUTS(part(n, "q"), part(n, "k'")));
+    put(e, "Div", part(n, "scores"), INPUTS(part(n, "qk'"), part(n, "root_d")));
+    ich_onnx_int(&a, "axis", 2);
+    ich_onnx_node(&e->graph, "Softmax", part(n, "P"), INPUTS(part(n, "scores")), &a);
+    put(e, "MatMul", part(n, "Pv"), INPUTS(part(n, "P"), part(n, "v")));
+    put_transpose(e, part(n, "o_by_slice"), part(n, "Pv"), (int64_t[]){1, 0, 2});
+    put(e, "Reshape", part(n, "o"), INPUTS(part(n, "o_by_slice"), part(n, "join")));
+    put_affine(e, n->name, part(n, "o"), weight(e, n, 2), weight(e, n, 3));
+}
+
 static const struct spelling {
     const char *op;
     void (*put)(exporting *e, const ich_node *node);
@@ -241,6 +332,10 @@ static const struct spelling {
     {"attention_pool", put_attention_pool},
     {"mean_slices", put_mean_slices},
     {"max_slices", put_max_slices},
+    {"top_slices", put_top_slices},
+    {"noisy_or", put_noisy_or},
+    {"layer_norm", put_layer_norm},
+    {"self_attention", put_self_attention},
 };
 
 static const struct spelling *find(const char *op) {
@@ -257,23 +352,11 @@ bool ich_export_knows(const char *op) { return find(op) != NULL; }
 #define SLICES    "slice_probability"
 #define ATTENTION "slice_attention"
 
-/* As in infer/study.c. */
-static void put_study_answers(exporting *e) {
-    const ich_model *model = e->model;
-    put(e, "Sigmoid", STUDY, INPUTS(value_of(e, model->classifier)));
-    put(e, "Sigmoid", SLICES, INPUTS(value_of(e, model->slices)));
-    put_reduce(e, "ReduceMean", ATTENTION, value_of(e, model->weights), 1, false);
-}
-
-/* The most positive slice, label by label; attention is each slice's share of the summed probability of any.
- */
-static void put_image_answers(exporting *e) {
-    const float tiny = 0x1p-126f;
-    put(e, "Sigmoid", SLICES, INPUTS(value_of(e, e->model->fc)));
-    put_reduce(e, "ReduceMax", STUDY, SLICES, 0, true);
+/* Each slice's share of the summed probability of any. */
+static void put_shares(exporting *e) {
     ich_onnx_shape(&e->graph, "any.index", 1, (int64_t[]){ICH_ANY});
     ich_onnx_shape(&e->graph, "any.shape", 1, (int64_t[]){-1});
-    ich_onnx_floats(&e->graph, "any.least", 1, (int64_t[]){1}, &tiny);
+    put_constant(e, "any.least", 0x1p-126f);
     ich_message a = {0};
     ich_onnx_int(&a, "axis", 1);
     ich_onnx_node(&e->graph, "Gather", "any.column", INPUTS(SLICES, "any.index"), &a);
@@ -281,6 +364,21 @@ static void put_image_answers(exporting *e) {
     put(e, "ReduceSum", "any.sum", INPUTS("any"));
     put(e, "Max", "any.positive_sum", INPUTS("any.sum", "any.least"));
     put(e, "Div", ATTENTION, INPUTS("any", "any.positive_sum"));
+}
+
+/* As in infer/study.c: with the image head alone, the most positive slice, label by label. */
+static void put_answers(exporting *e) {
+    const ich_model *model = e->model;
+    const bool study_head = model->classifier >= 0;
+    put(e, "Sigmoid", SLICES, INPUTS(value_of(e, study_head ? model->slices : model->fc)));
+    if (study_head)
+        put(e, "Sigmoid", STUDY, INPUTS(value_of(e, model->classifier)));
+    else
+        put_reduce(e, "ReduceMax", STUDY, SLICES, 0, true);
+    if (model->weights >= 0)
+        put_reduce(e, "ReduceMean", ATTENTION, value_of(e, model->weights), 1, false);
+    else
+        put_shares(e);
 }
 
 /* -- the graph ----------------------------------------------------------------------------------------- */
@@ -292,7 +390,8 @@ static bool *list_needed(const ich_model *model, ich_error *err) {
     if (!needed) return NULL;
     const bool study_head = model->classifier >= 0;
     const int ends[] = {study_head ? model->classifier : model->fc, model->slices, model->weights};
-    for (int i = 0; i < (study_head ? 3 : 1); i++) needed[ends[i]] = true;
+    for (int i = 0; i < (study_head ? 3 : 1); i++)
+        if (ends[i] >= 0) needed[ends[i]] = true;
     for (int n = graph->n_nodes - 1; n >= 0; n--)
         for (int i = 0; needed[n] && i < graph->nodes[n].n_inputs; i++)
             needed[graph->nodes[n].inputs[i]] = true;
@@ -344,10 +443,7 @@ static bool put_graph(exporting *e) {
     bool *needed = list_needed(e->model, e->err);
     bool done = needed && put_nodes(e, needed);
     if (done) {
-        if (e->model->classifier >= 0)
-            put_study_answers(e);
-        else
-            put_image_answers(e);
+        put_answers(e);
         put_weights(e, needed);
         put_ends(e);
         ich_put_text(&e->graph, ICH_GRAPH_NAME, e->model->recipe.arch);

@@ -7,6 +7,11 @@ enum { FIRST_ROWS = 64 }; /* most studies fit */
 
 static bool is_study_head(const ich_head *head) { return head->model->classifier >= 0; }
 
+/* How many of slice_logit, study_logit and attention there are. */
+static int outputs_of(const ich_head *head) {
+    return !is_study_head(head) ? 1 : head->model->weights < 0 ? 2 : 3;
+}
+
 /* Plans for studies of up to `rows` slices; keeps the plan it has if that is enough. */
 static bool fit(ich_head *head, int rows, ich_error *err) {
     if (rows <= head->most_rows) return true;
@@ -17,7 +22,7 @@ static bool fit(ich_head *head, int rows, ich_error *err) {
     const ich_exec_options options = {.inputs = {head->model->features},
                                       .n_inputs = 1,
                                       .outputs = {head->slice_logit, head->study_logit, head->model->weights},
-                                      .n_outputs = is_study_head(head) ? 3 : 1,
+                                      .n_outputs = outputs_of(head),
                                       .max_rows = most,
                                       .max_studies = is_study_head(head) ? 1 : 0,
                                       .gradient = head->gradient,
@@ -71,7 +76,7 @@ const float *ich_head_gradient(ich_head *head, int label) {
     float *d_logit = ich_exec_gradient(head->exec, head->study_logit);
     if (is_study_head(head)) {
         clear_gradient(head, head->slice_logit);
-        clear_gradient(head, head->model->weights);
+        if (head->model->weights >= 0) clear_gradient(head, head->model->weights);
     }
     memset(d_logit, 0, (size_t)rows * ICH_LABELS * sizeof *d_logit);
     for (int r = 0; r < rows; r++) d_logit[r * ICH_LABELS + label] = 1;

@@ -31,16 +31,25 @@ static bool build_graph(ich_model *model, bool image_head, bool study_head, ich_
     graph->group = ICH_GROUP_HEAD;
     if (image_head) ich_zoo_image_head(graph, model->features, ICH_LABELS);
     if (study_head) {
-        const ich_study_head head = {recipe->hidden, recipe->attention, recipe->heads, recipe->gated};
+        const ich_study_head head = {.hidden = recipe->hidden,
+                                     .attention = recipe->attention,
+                                     .heads = recipe->heads,
+                                     .gated = recipe->gated,
+                                     .context = recipe->context,
+                                     .pool = recipe->pool,
+                                     .top = recipe->top,
+                                     .smooth = (float)recipe->smooth,
+                                     .smooth_order = recipe->smooth_order};
         ich_zoo_study_head(graph, model->features, &head, ICH_LABELS);
     }
     if (graph->error.text[0] != '\0') return ich_fail(err, "%s", graph->error.text);
 
     model->input = ich_graph_find(graph, "input");
     model->fc = ich_graph_find(graph, "fc");
-    model->classifier = ich_graph_find(graph, "classifier");
-    model->slices = ich_graph_find(graph, "classifier.slices");
-    model->weights = ich_graph_find(graph, "attention");
+    const ich_study_nodes nodes = ich_zoo_study_nodes(graph);
+    model->classifier = nodes.study;
+    model->slices = nodes.slices;
+    model->weights = nodes.weights;
     return true;
 }
 

@@ -102,6 +102,10 @@ void ich_onnx_text(ich_message *attributes, const char *name, const char *value)
     ich_put_message(attributes, NODE_ATTRIBUTE, &a);
 }
 
+void ich_onnx_output(ich_message *attributes, const char *name) {
+    ich_put_text(attributes, NODE_OUTPUT, name);
+}
+
 void ich_onnx_node(ich_message *graph, const char *op, const char *output, const char *const *inputs,
                    ich_message *attributes) {
     ich_message node = {0};

@@ -53,6 +53,9 @@ void ich_onnx_ints(ich_message *attributes, const char *name, const int64_t *val
 void ich_onnx_float(ich_message *attributes, const char *name, float value);
 void ich_onnx_text(ich_message *attributes, const char *name, const char *value);
 
+/* A further output, behind the one that the node is called as. */
+void ich_onnx_output(ich_message *attributes, const char *name);
+
 /* output = op(inputs); inputs end with NULL. The node is called as its output. */
 void ich_onnx_node(ich_message *graph, const char *op, const char *output, const char *const *inputs,
                    ich_message *attributes);

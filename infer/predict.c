@@ -150,7 +150,8 @@ static bool write_about(const char *folder, const char *input, const ich_model *
         put_about(out.stream, "heatmap method", method != NULL ? method : ich_explain_name(0));
         put_about(out.stream, "heatmap layer", layer != NULL ? layer : "");
         put_about(out.stream, "arch", model->recipe.arch);
-        put_about(out.stream, "study head", model->classifier >= 0 ? "attention" : "most positive slice");
+        put_about(out.stream, "study head",
+                  model->classifier >= 0 ? model->recipe.pool : "most positive slice");
         for (int i = 0; i < model->n_meta; i++)
             if (strcmp(model->meta_keys[i], ICH_INPUTS) != 0 &&      /* numbers for programs only */
                 strcmp(model->meta_keys[i], ICH_META_ANCESTRY) != 0) /* pages: inspect --provenance */

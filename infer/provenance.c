@@ -106,7 +106,10 @@ static void put_card_row(FILE *out, const char *what, const char *value) {
 
 static void put_card_head(const ich_model *model, FILE *out) {
     const ich_totals sum = ich_inspect_totals(&model->graph);
-    char hex[17], size[80];
+    char hex[17], size[80], head[100] = "its most positive slice";
+    if (model->classifier >= 0)
+        snprintf(head, sizeof head, "a study's slices; context: %s, pool: %s", model->recipe.context,
+                 model->recipe.pool);
     ich_provenance_hash(model, hex);
     snprintf(size, sizeof size, "%" PRId64 " parameters, %.2f G multiply-adds a slice", sum.parameters,
              (double)sum.macs / 1e9);
@@ -116,9 +119,7 @@ static void put_card_head(const ich_model *model, FILE *out) {
           "which slices.\n\n| | |\n|---|---|\n",
           out);
     put_card_row(out, "CNN", model->recipe.arch);
-    put_card_row(out, "answers from",
-                 model->classifier >= 0 ? "BiLSTM and attention over a study's slices"
-                                        : "its most positive slice");
+    put_card_row(out, "answers from", head);
     put_card_row(out, "size", size);
     put_card_row(out, "windows (centre/width, HU)", model->recipe.windows);
     put_card_row(out, "trained by", meta_or(model, "verb", "unknown"));

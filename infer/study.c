@@ -66,14 +66,16 @@ static void read_attention(ich_reader *reader, ich_answer *answer) {
 
 /* The image head alone: see study.h. */
 static void pool_slices(ich_answer *answer) {
-    double sum = 0;
-    for (int t = 0; t < answer->slices; t++) {
+    for (int t = 0; t < answer->slices; t++)
         for (int l = 0; l < ICH_LABELS; l++) answer->study[l] = fmax(answer->study[l], answer->slice[t][l]);
-        sum += answer->slice[t][ICH_ANY];
-    }
-    for (int t = 0; t < answer->slices; t++) {
+}
+
+/* What stands for attention where there is none: see study.h. */
+static void share_attention(ich_answer *answer) {
+    double sum = 0;
+    for (int t = 0; t < answer->slices; t++) sum += answer->slice[t][ICH_ANY];
+    for (int t = 0; t < answer->slices; t++)
         answer->attention[t] = sum > 0 ? answer->slice[t][ICH_ANY] / sum : 1.0 / answer->slices;
-    }
 }
 
 static bool run_head(ich_reader *reader, const float *features, ich_answer *answer, ich_error *err) {
@@ -86,10 +88,13 @@ static bool run_head(ich_reader *reader, const float *features, ich_answer *answ
     if (reader->model->classifier >= 0) {
         finite =
             probabilities(ich_head_value(&reader->head, reader->head.study_logit), answer->study) && finite;
-        read_attention(reader, answer);
     } else {
         pool_slices(answer);
     }
+    if (reader->model->weights >= 0)
+        read_attention(reader, answer);
+    else
+        share_attention(answer);
     return finite ||
            ich_fail(err, "the model's answer is not a finite number: its weights overflow, train it "
                          "again with a lower learning rate");

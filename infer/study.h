@@ -1,9 +1,10 @@
 /* study.h: one volume through the network: preprocessing, CNN in chunks of slices, head, heatmap.
  *
- * Works for both kinds of model. With a study head the study's answer comes from attention over its slices.
- * A model that has only the image head (pretrained) answers by the classic instance rule: a study is as
- * positive as its most positive slice, and "attention" is each slice's share of the summed probability of
- * `any`, so that it ranks slices and sums to 1 as real attention does.
+ * Works for both kinds of model. With a study head the study's answer is the head's. A model that has only
+ * the image head (pretrained) answers by the classic instance rule: a study is as positive as its most
+ * positive slice. Where nothing pays attention, in that model and in heads that pool by a rule, "attention"
+ * is each slice's share of the summed probability of `any`, so that it ranks slices and sums to 1 as real
+ * attention does.
  *
  * Calls: model, cnn, head, explain, likeness, data (volume). Called by: predict.
  */

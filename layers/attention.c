@@ -8,12 +8,13 @@
  * 1802.04712.
  *
  * Backward, with v = tanh(…), u = σ(…):
- *   da_t/ds_τ = a_t ([t = τ] - a_τ), so ds_t = a_t (da_t - Σ_τ a_τ da_τ)
+ *   ds_t = a_t (da_t - Σ_τ a_τ da_τ)                    (softmax.h)
  *   dw = Σ_t ds_t m_tᵀ        dm_t = wᵀ ds_t
  *   v and u share m = v ⊙ u: before their tanh and σ, d_v = dm ⊙ u ⊙ (1 - v²), d_u = dm ⊙ v ⊙ u ⊙ (1 - u)
  *   dV, db_V, dU, db_U as in affine.h;  dh = d_v V + d_u U
  */
 #include "affine.h"
+#include "softmax.h"
 
 enum { V_WEIGHT, V_BIAS, U_WEIGHT, U_BIAS }; /* then w.weight; it follows V.bias if there is no gate */
 
@@ -86,15 +87,6 @@ static void gate(const ich_call *call, sizes s, real *m) {
     for (size_t i = 0; i < n; i++) m[i] = call->attr->gated ? v[i] * u[i] : v[i];
 }
 
-/* a = softmax of the scores over rows first … last-1, in place; less the greatest, so that exp stays finite
- */
-static void softmax(int first, int last, int stride, real *a) {
-    real greatest = a[first * stride], sum = 0;
-    for (int t = first + 1; t < last; t++) greatest = fmax(greatest, a[t * stride]);
-    for (int t = first; t < last; t++) sum += a[t * stride] = exp(a[t * stride] - greatest);
-    for (int t = first; t < last; t++) a[t * stride] /= sum;
-}
-
 static void forward(const ich_call *call) {
     const ich_kernels *k = call->kernels;
     sizes s = sizes_of(call);
@@ -113,13 +105,6 @@ static void forward(const ich_call *call) {
         for (int head = 0; head < s.heads; head++)
             if (call->offsets[study] < call->offsets[study + 1])
                 softmax(call->offsets[study], call->offsets[study + 1], s.heads, a + head);
-}
-
-/* ds_t = a_t (da_t - Σ_τ a_τ da_τ) */
-static void softmax_backward(int first, int last, int stride, const real *a, const real *da, real *ds) {
-    real mean = 0;
-    for (int t = first; t < last; t++) mean += a[t * stride] * da[t * stride];
-    for (int t = first; t < last; t++) ds[t * stride] = a[t * stride] * (da[t * stride] - mean);
 }
 
 /* Through ⊙, tanh and σ. d_v holds dm on entry. */

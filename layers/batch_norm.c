@@ -19,10 +19,10 @@
 
 static int params(const ich_attr *attr, const ich_shape *in, ich_param_spec *specs) {
     (void)attr;
-    specs[0] = (ich_param_spec){.suffix = "weight", .init = ICH_INIT_ONE, .trainable = true};
+    specs[0] = (ich_param_spec){.suffix = "weight", .init = ICH_INIT_CONSTANT, .scale = 1, .trainable = true};
     specs[1] = (ich_param_spec){.suffix = "bias", .init = ICH_INIT_ZERO, .trainable = true};
     specs[2] = (ich_param_spec){.suffix = "running_mean", .init = ICH_INIT_ZERO};
-    specs[3] = (ich_param_spec){.suffix = "running_var", .init = ICH_INIT_ONE};
+    specs[3] = (ich_param_spec){.suffix = "running_var", .init = ICH_INIT_CONSTANT, .scale = 1};
     for (int p = 0; p < 4; p++) {
         specs[p].rank = 1;
         specs[p].dims[0] = in->c;

@@ -156,8 +156,8 @@ void ich_graph_initialize(const ich_graph *graph, uint64_t seed, float *values) 
             case ICH_INIT_ZERO:
                 value[i] = 0;
                 break;
-            case ICH_INIT_ONE:
-                value[i] = 1;
+            case ICH_INIT_CONSTANT:
+                value[i] = param->scale;
                 break;
             case ICH_INIT_NORMAL:
                 value[i] = param->scale * ich_rng_normal(&rng);

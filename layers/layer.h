@@ -37,13 +37,17 @@ typedef struct ich_attr {
     bool gated;         /* attention */
     float eps, momentum; /* batch norm */
     float rate;          /* dropout */
+    float start;         /* linear: where its bias begins; 0: random */
+    int top;             /* top_slices: how many count */
+    int order;           /* smoothness: of the differences */
+    float weight;        /* terms of the loss: their factor */
 } ich_attr;
 
 typedef enum ich_init {
     ICH_INIT_ZERO,
-    ICH_INIT_ONE,
-    ICH_INIT_NORMAL, /* mean 0, standard deviation `scale` */
-    ICH_INIT_UNIFORM /* -scale … scale */
+    ICH_INIT_CONSTANT, /* `scale` itself */
+    ICH_INIT_NORMAL,   /* mean 0, standard deviation `scale` */
+    ICH_INIT_UNIFORM   /* -scale … scale */
 } ich_init;
 
 /* A parameter as a layer declares it. The full name is "<node name>.<suffix>", as in torchvision's files. */
@@ -123,8 +127,9 @@ typedef struct ich_layer {
     bool in_place;          /* out may be in[0], and d_in[0] may be d_out */
     bool in_place_backward; /* only d_in[0] may be d_out (batch norm) */
     bool strided;           /* heeds the stride of in[0], and concat that of out */
-    bool cheap; /* computing out again costs less than keeping it until backward; with `macs`: where
-                   they are few an element (plan.c) */
+    bool loss_term; /* out, one number a study, is added to the loss in training; no answer needs it */
+    bool cheap;     /* computing out again costs less than keeping it until backward; with `macs`: where
+                       they are few an element (plan.c) */
 
     /* Infers the output of one row; fails with what is wrong about attr or inputs (graph.c adds the node's
      * name). */

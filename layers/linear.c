@@ -1,4 +1,4 @@
-/* linear.c: y = W x + b on every row; a picture is read as one vector h·w·c. attr: out, bias.
+/* linear.c: y = W x + b on every row; a picture is read as one vector h·w·c. attr: out, bias, start.
  *
  *   y [n,out] = x [n,in] · W [out,in]ᵀ + b
  *
@@ -13,7 +13,7 @@ static bool shape(const ich_attr *attr, const ich_shape *in, ich_shape *out, ich
     return true;
 }
 
-/* Both uniform ±1/sqrt(in): torch.nn.Linear's default. */
+/* Both uniform ±1/sqrt(in), torch.nn.Linear's default, unless the bias has a start of its own. */
 static int params(const ich_attr *attr, const ich_shape *in, ich_param_spec *specs) {
     float scale = 1 / sqrtf((float)size_of(*in));
     specs[0] = (ich_param_spec){.suffix = "weight",
@@ -26,8 +26,8 @@ static int params(const ich_attr *attr, const ich_shape *in, ich_param_spec *spe
     specs[1] = (ich_param_spec){.suffix = "bias",
                                 .rank = 1,
                                 .dims = {attr->out},
-                                .init = ICH_INIT_UNIFORM,
-                                .scale = scale,
+                                .init = attr->start != 0 ? ICH_INIT_CONSTANT : ICH_INIT_UNIFORM,
+                                .scale = attr->start != 0 ? attr->start : scale,
                                 .trainable = true};
     return attr->bias ? 2 : 1;
 }

@@ -15,4 +15,16 @@ double ich_loss_bce_f32(int rows, int labels, const float *logit, const float *t
 double ich_loss_bce_f64(int rows, int labels, const double *logit, const double *target, const double *weight,
                         double scale, double *d_logit);
 
+/* How often a label says 1 of what is 0, and 0 of what is 1: each from 0 to below 1/2. */
+typedef struct ich_label_noise {
+    double false_positives, false_negatives;
+} ich_label_noise;
+
+/* The same against labels with errors: the loss of what the label is expected to be, given σ(x) (forward
+ * correction: Patrini et al. 2017, arXiv 1609.03683, theorem 2). Without noise it is ich_loss_bce. */
+double ich_loss_noisy_bce_f32(int rows, int labels, const float *logit, const float *target,
+                              const float *weight, ich_label_noise noise, double scale, float *d_logit);
+double ich_loss_noisy_bce_f64(int rows, int labels, const double *logit, const double *target,
+                              const double *weight, ich_label_noise noise, double scale, double *d_logit);
+
 #endif

@@ -21,7 +21,12 @@
     ROW(attention)                                                                                           \
     ROW(attention_pool)                                                                                      \
     ROW(mean_slices)                                                                                         \
-    ROW(max_slices)
+    ROW(max_slices)                                                                                          \
+    ROW(top_slices)                                                                                          \
+    ROW(noisy_or)                                                                                            \
+    ROW(smoothness)                                                                                          \
+    ROW(layer_norm)                                                                                          \
+    ROW(self_attention)
 
 #define DECLARE(op) extern const ich_layer ich_layer_##op##_f32, ich_layer_##op##_f64;
 #define F32(op)     &ich_layer_##op##_f32,

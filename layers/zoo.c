@@ -73,15 +73,3 @@ int ich_zoo_image_head(ich_graph *graph, int features, int labels) {
     graph->group = ICH_GROUP_HEAD;
     return ich_graph_add(graph, "linear", "fc", (ich_attr){.out = labels, .bias = true}, features);
 }
-
-int ich_zoo_study_head(ich_graph *graph, int features, const ich_study_head *head, int labels) {
-    graph->group = ICH_GROUP_HEAD;
-    ich_attr lstm = {.hidden = head->hidden, .bidirectional = true};
-    ich_attr attention = {.out = head->attention, .heads = head->heads, .gated = head->gated};
-    int h = ich_graph_add(graph, "lstm", "lstm", lstm, features);
-    int a = ich_graph_add(graph, "attention", "attention", attention, h);
-    int z = ich_graph_add2(graph, "attention_pool", "attention.pool", (ich_attr){0}, h, a);
-    int classifier = ich_graph_add(graph, "linear", "classifier", (ich_attr){.out = labels, .bias = true}, z);
-    ich_graph_share(graph, "classifier.slices", classifier, h);
-    return graph->error.text[0] ? -1 : classifier;
-}

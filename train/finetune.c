@@ -6,6 +6,7 @@
 #include "feed.h"
 #include "loop.h"
 #include "mil.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@ typedef struct finetuning {
     uint32_t *order;   /* train studies in this epoch's order */
     int *offsets;      /* [group_size + 1] of the group at work */
     float (*labels)[ICH_LABELS];
+    double *weights;           /* [group_size] */
+    double positive, negative; /* weight of a study by its label `any` */
     ich_mil learning, judging;
     ich_feed feed, val_feed;
     ich_features features;
@@ -32,11 +35,14 @@ static ich_mil_group group_of(finetuning *f, const uint32_t *list, size_t first,
         const uint32_t study = list[first + i];
         f->offsets[i + 1] = f->offsets[i] + source->cache.slices[study];
         memcpy(f->labels[i], source->dataset.studies[study].label, sizeof *f->labels);
+        const float any = f->labels[i][ICH_ANY];
+        f->weights[i] = isnan(any) ? 1 : any > 0.5f ? f->positive : f->negative;
     }
     return (ich_mil_group){.n = (int)n,
                            .study = list + first,
                            .offsets = f->offsets,
-                           .label = (const float(*)[ICH_LABELS])f->labels};
+                           .label = (const float(*)[ICH_LABELS])f->labels,
+                           .weight = f->weights};
 }
 
 static ich_mil_group group_of_step(finetuning *f, size_t step) {
@@ -67,6 +73,33 @@ static int longest_group(const ich_source *source, const uint32_t *list, size_t 
     return (int)sum;
 }
 
+/* Weighted likelihood of King and Zeng 2001, Political Analysis 9(2), equation 9: positive studies by τ / ȳ,
+ * negative ones by (1 - τ) / (1 - ȳ), where ȳ of those that learn are positive and τ is the prevalence asked
+ * for. */
+static bool choose_weights(finetuning *f, ich_error *err) {
+    const ich_source *source = &f->loop.source;
+    const double wanted = f->loop.job->recipe.prevalence;
+    size_t known = 0, positives = 0;
+    for (size_t i = 0; i < source->n_train; i++) {
+        const float any = source->dataset.studies[source->train[i]].label[ICH_ANY];
+        known += !isnan(any);
+        positives += any > 0.5f;
+    }
+    f->positive = f->negative = 1;
+    if (wanted <= 0) return true;
+    if (positives == 0 || positives == known)
+        return ich_fail(err, "%s: of %zu studies to learn from %zu are positive: set prevalence to 0",
+                        f->loop.job->dataset, known, positives);
+    const double share = (double)positives / (double)known;
+    f->positive = wanted / share;
+    f->negative = (1 - wanted) / (1 - share);
+    return true;
+}
+
+static ich_label_noise noise_of(const ich_recipe *recipe) {
+    return (ich_label_noise){recipe->label_false_positives, recipe->label_false_negatives};
+}
+
 /* -- machinery ----------------------------------------------------------------------------------------- */
 
 static size_t slices_of(const ich_source *source, const uint32_t *list, size_t n) {
@@ -85,7 +118,8 @@ static bool open_learning(finetuning *f, ich_error *err) {
                                      .rows = rows,
                                      .studies = (int)f->group_size,
                                      .learns = true,
-                                     .cnn_learns = !f->frozen};
+                                     .cnn_learns = !f->frozen,
+                                     .noise = noise_of(recipe)};
     if (!ich_mil_open(&f->learning, &f->loop.model, &options, err)) return false;
     ich_mil_bind(&f->learning, f->loop.model.values, f->loop.gradients);
     f->images = slices_of(source, source->train, source->n_train);
@@ -108,7 +142,8 @@ static bool open_judging(finetuning *f, ich_error *err) {
         if (other == 0) return false;
         if (other > rows) rows = other;
     }
-    const ich_mil_options options = {.chunk = chunk, .rows = rows, .studies = 1};
+    const ich_mil_options options = {
+        .chunk = chunk, .rows = rows, .studies = 1, .noise = noise_of(&f->loop.job->recipe)};
     if (!ich_mil_open(&f->judging, &f->loop.model, &options, err)) return false;
     if (f->frozen || source->n_val == 0) return true;
     const size_t images = slices_of(source, source->val, source->n_val);
@@ -127,7 +162,8 @@ static bool open_finetuning(finetuning *f, const ich_train_job *job, ich_error *
     f->order = ich_new(source->n_train, sizeof *f->order, "the order of studies", err);
     f->offsets = ich_new(f->group_size + 1, sizeof *f->offsets, "a group of studies", err);
     f->labels = ich_new(f->group_size, sizeof *f->labels, "the labels of a group", err);
-    if (!f->order || !f->offsets || !f->labels) return false;
+    f->weights = ich_new(f->group_size, sizeof *f->weights, "the weights of a group", err);
+    if (!f->order || !f->offsets || !f->labels || !f->weights || !choose_weights(f, err)) return false;
     const size_t steps = (source->n_train + f->group_size - 1) / f->group_size;
     if (!ich_loop_position(&f->loop, steps, source->n_train, err)) return false;
     if (!open_learning(f, err) || !open_judging(f, err)) return false;
@@ -145,6 +181,7 @@ static void close_finetuning(finetuning *f) {
     free(f->order);
     free(f->offsets);
     free(f->labels);
+    free(f->weights);
     ich_loop_close(&f->loop);
 }
 
@@ -255,6 +292,9 @@ bool ich_finetune_inherit(ich_recipe *recipe, const char *init, ich_error *err) 
     memcpy(recipe->windows, parent.recipe.windows, sizeof recipe->windows);
     recipe->size = parent.recipe.size;
     if (parent.classifier >= 0) {
+        memcpy(recipe->context, parent.recipe.context, sizeof recipe->context);
+        memcpy(recipe->pool, parent.recipe.pool, sizeof recipe->pool);
+        recipe->top = parent.recipe.top;
         recipe->hidden = parent.recipe.hidden;
         recipe->attention = parent.recipe.attention;
         recipe->heads = parent.recipe.heads;

@@ -3,7 +3,6 @@
  * back from it. */
 #include "mil.h"
 
-#include "layers/loss.h"
 #include <string.h>
 
 static ich_exec *open_cnn(const ich_model *model, const ich_mil_options *o, int chunk, ich_error *err) {
@@ -18,28 +17,41 @@ static ich_exec *open_cnn(const ich_model *model, const ich_mil_options *o, int 
     return ich_exec_create(&model->graph, &options, err);
 }
 
-static ich_exec *open_head(const ich_model *model, const ich_mil_options *o, ich_error *err) {
-    const ich_exec_options options = {.inputs = {model->features},
-                                      .n_inputs = 1,
-                                      .outputs = {model->classifier},
-                                      .n_outputs = 1,
-                                      .max_rows = o->rows,
-                                      .max_studies = o->studies,
-                                      .gradient = o->learns,
-                                      .input_gradient = o->learns && o->cnn_learns,
-                                      .training = o->learns};
+/* The head's own terms of the loss, such as its attention's roughness. */
+static void list_terms(ich_mil *mil) {
+    const ich_graph *graph = &mil->model->graph;
+    const int most = sizeof mil->terms / sizeof *mil->terms;
+    for (int n = 0; n < graph->n_nodes && mil->n_terms < most; n++)
+        if (graph->nodes[n].op >= 0 && ich_layers(ICH_F32)[graph->nodes[n].op]->loss_term)
+            mil->terms[mil->n_terms++] = n;
+}
+
+static ich_exec *open_head(const ich_mil *mil, const ich_mil_options *o, ich_error *err) {
+    const ich_model *model = mil->model;
+    ich_exec_options options = {.inputs = {model->features},
+                                .n_inputs = 1,
+                                .outputs = {model->classifier},
+                                .n_outputs = 1,
+                                .max_rows = o->rows,
+                                .max_studies = o->studies,
+                                .gradient = o->learns,
+                                .input_gradient = o->learns && o->cnn_learns,
+                                .training = o->learns};
+    for (int i = 0; i < mil->n_terms; i++) options.outputs[options.n_outputs++] = mil->terms[i];
     return ich_exec_create(&model->graph, &options, err);
 }
 
 bool ich_mil_open(ich_mil *mil, const ich_model *model, const ich_mil_options *options, ich_error *err) {
     const ich_node *nodes = model->graph.nodes;
     *mil = (ich_mil){.model = model,
+                     .noise = options->noise,
                      .chunk = options->chunk < options->rows ? options->chunk : options->rows,
                      .pixels = ich_shape_count(nodes[model->input].shape),
                      .width = ich_shape_count(nodes[model->features].shape)};
+    if (options->learns) list_terms(mil);
     const bool cnn = !options->learns || options->cnn_learns;
     if ((!cnn || (mil->cnn = open_cnn(model, options, mil->chunk, err))) &&
-        (mil->head = open_head(model, options, err)))
+        (mil->head = open_head(mil, options, err)))
         return true;
     ich_mil_close(mil);
     return false;
@@ -115,13 +127,36 @@ bool ich_mil_features(ich_mil *mil, ich_feed *feed, int rows, float *out, ich_er
 
 float *ich_mil_head_input(ich_mil *mil) { return ich_exec_value(mil->head, mil->model->features); }
 
+/* Of the labels, study by study; d_logits may be NULL. */
+static double label_loss(const ich_mil *mil, const ich_mil_group *group, const float *logits,
+                         float *d_logits) {
+    double loss = 0;
+    for (int i = 0; i < group->n; i++) {
+        const double weight = group->weight ? group->weight[i] : 1;
+        loss += ich_loss_noisy_bce_f32(1, ICH_LABELS, logits + i * ICH_LABELS, group->label[i],
+                                       ich_label_weights, mil->noise, weight / (7 * group->n),
+                                       d_logits ? d_logits + i * ICH_LABELS : NULL);
+    }
+    return loss;
+}
+
+static double term_loss(const ich_mil *mil, int term, int studies) {
+    const float *value = ich_exec_value(mil->head, term);
+    float *gradient = ich_exec_gradient(mil->head, term);
+    double sum = 0;
+    for (int i = 0; i < studies; i++) {
+        sum += value[i];
+        gradient[i] = 1 / (float)studies;
+    }
+    return sum / studies;
+}
+
 double ich_mil_head(ich_mil *mil, const ich_mil_group *group, bool backward, const float **logits) {
     const int classifier = mil->model->classifier;
     ich_exec_forward(mil->head, group->offsets[group->n], group->n, group->offsets);
     *logits = ich_exec_value(mil->head, classifier);
-    const double loss =
-        ich_loss_bce_f32(group->n, ICH_LABELS, *logits, group->label[0], ich_label_weights,
-                         1.0 / (7 * group->n), backward ? ich_exec_gradient(mil->head, classifier) : NULL);
+    double loss = label_loss(mil, group, *logits, backward ? ich_exec_gradient(mil->head, classifier) : NULL);
+    for (int i = 0; i < mil->n_terms; i++) loss += term_loss(mil, mil->terms[i], group->n);
     if (backward) ich_exec_backward(mil->head);
     return loss;
 }

@@ -16,10 +16,13 @@
 #include "feed.h"
 #include "infer/model.h"
 #include "layers/exec.h"
+#include "layers/loss.h"
 
 typedef struct ich_mil {
     const ich_model *model;
-    ich_exec *cnn, *head; /* image -> features; features -> logits of studies */
+    ich_exec *cnn, *head;  /* image -> features; features -> logits of studies */
+    int terms[2], n_terms; /* nodes whose value is added to the loss; with gradients alone */
+    ich_label_noise noise;
     int chunk;
     size_t pixels, width; /* elements of an image, of a slice's features */
 } ich_mil;
@@ -30,12 +33,14 @@ typedef struct ich_mil_group {
     const uint32_t *study;
     const int *offsets;               /* [n + 1] */
     const float (*label)[ICH_LABELS]; /* [n] */
+    const double *weight;             /* [n] of each study's loss; NULL: 1 */
 } ich_mil_group;
 
 typedef struct ich_mil_options {
     int chunk, rows, studies; /* rows: slices of the longest group */
     bool learns;              /* with gradients; otherwise batch norm is folded */
     bool cnn_learns;          /* … of the CNN too */
+    ich_label_noise noise;    /* of the studies' labels */
 } ich_mil_options;
 
 bool ich_mil_open(ich_mil *mil, const ich_model *model, const ich_mil_options *options, ich_error *err);
@@ -55,8 +60,9 @@ size_t ich_mil_batches(int chunk, int rows);
 bool ich_mil_features(ich_mil *mil, ich_feed *feed, int rows, float *out, ich_error *err);
 /* Where pass 2 reads the features of a group, and where they are to be put. */
 float *ich_mil_head_input(ich_mil *mil);
-/* Pass 2: returns the mean loss over the group's studies, and *logits [n][ICH_LABELS] in the exec's memory.
- * With `backward` the head's gradients are added, and those of the features kept for pass 3. */
+/* Pass 2: returns the mean loss over the group's studies, terms of the head's own included, and *logits
+ * [n][ICH_LABELS] in the exec's memory. With `backward` the head's gradients are added, and those of the
+ * features kept for pass 3. */
 double ich_mil_head(ich_mil *mil, const ich_mil_group *group, bool backward, const float **logits);
 /* Pass 3. */
 bool ich_mil_backward(ich_mil *mil, ich_feed *feed, int rows, ich_error *err);

@@ -47,6 +47,7 @@ class Net:
     """Functional torch, that notes each value under Ichor's name."""
 
     def __init__(self, params, meta, dtype, relus=None):
+        self.recipe = dict(line.split(" = ") for line in meta["recipe"].splitlines() if " = " in line)
         self.arch, self.heads, self.dtype, self.relus, self.seen = meta["arch"], meta["heads"], dtype, relus, {}
         self.p = {name: value.to(dtype).clone().requires_grad_("running_" not in name) for name, value in params.items()}
 
@@ -122,15 +123,46 @@ class Net:
         module._flat_weights = [weights[n] for n in module._flat_weights_names]
         return self.note("lstm", module(x)[0])
 
-    def study_head(self, x):
-        h = self.lstm(x)
+    def self_attention(self, x):
+        x = self.linear("context.embed", "context.embed", x)
+        p = {name: self.p["context." + name] for name in (
+            "norm.weight", "norm.bias", "attention.in_proj_weight", "attention.in_proj_bias",
+            "attention.out_proj.weight", "attention.out_proj.bias")}
+        n = self.note("context.norm", F.layer_norm(x, x.shape[1:], p["norm.weight"], p["norm.bias"]))
+        seen = F.multi_head_attention_forward(
+            n, n, n, n.shape[1], 4, p["attention.in_proj_weight"], p["attention.in_proj_bias"], None, None, False, 0,
+            p["attention.out_proj.weight"], p["attention.out_proj.bias"])[0]
+        return self.note("context.add", x + self.note("context.attention", seen))
+
+    def roughness(self, f):
+        step = f.diff(dim=0)
+        if self.recipe["smooth-order"] == "2":  # L f: at the ends one difference, elsewhere two
+            step = torch.cat([-step[:1], -step.diff(dim=0), step[-1:]])
+        s = step.square().sum(0).mean() / len(f)
+        self.note("attention.smoothness", (float(self.recipe["smooth"]) * s).reshape(1, 1))
+
+    def attend(self, h):
         m = torch.tanh(F.linear(h, self.p["attention.V.weight"], self.p["attention.V.bias"]))
         if "attention.U.weight" in self.p:
             m = m * torch.sigmoid(F.linear(h, self.p["attention.U.weight"], self.p["attention.U.bias"]))
-        a = self.note("attention", torch.softmax(F.linear(m, self.p["attention.w.weight"]), 0))
-        z = self.note("attention.pool", (a.mean(1, keepdim=True) * h).sum(0, keepdim=True))
-        self.linear("classifier.slices", "classifier", h)
-        return self.linear("classifier", "classifier", z)
+        energy = F.linear(m, self.p["attention.w.weight"])
+        if float(self.recipe["smooth"]) > 0:
+            self.roughness(energy - energy.logsumexp(0))
+        a = self.note("attention", torch.softmax(energy, 0))
+        return self.note("attention.pool", (a.mean(1, keepdim=True) * h).sum(0, keepdim=True))
+
+    def study_head(self, x):
+        contexts = {"lstm": self.lstm, "self-attention": self.self_attention, "none": lambda x: x}
+        h = contexts[self.recipe["context"]](x)
+        if self.recipe["pool"] == "attention":
+            self.linear("classifier.slices", "classifier", h)
+            return self.linear("classifier", "classifier", self.attend(h))
+        x = self.linear("classifier", "classifier", h)
+        pools = {"mean": lambda: x.mean(0, keepdim=True),
+                 "max": lambda: x.max(0, keepdim=True).values,
+                 "top-k": lambda: x.topk(min(int(self.recipe["top"]), len(x)), 0).values.mean(0, keepdim=True),
+                 "noisy-or": lambda: torch.logit(1 - (1 - x.double().sigmoid()).prod(0, keepdim=True)).to(x.dtype)}
+        return self.note("classifier.pool", pools[self.recipe["pool"]]())
 
     def run(self, images, label):
         """Notes every value and gradient; returns the loss."""

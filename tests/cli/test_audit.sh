@@ -68,6 +68,7 @@ test_every_case_of_an_op_keeps_its_bound() {
     local columns=op,check,kernels,cases,checked,worst_error,bound,share,shape,where
     run 0 audit --op lstm && silent && header out $columns && holds out lstm,gradient,double lstm,backward,reference \
         "slices 4 1 3" && run 0 audit --op loss && silent && holds out loss,gradient,double loss,backward,float &&
+        run 0 audit --op noisy_loss && silent && holds out noisy_loss,gradient,double noisy_loss,backward,float &&
         run 0 audit --op max_pool && holds out "max_pool,kernel," "max_pool,gradient," || return
     run 0 audit --op conv2d --shape "5 x 7 x 3, slices 2: 3x3, padded" && silent || return
     [ "$(cut -d, -f2 out | sort -u | tr '\n' ' ')" = "backward check forward gradient " ] || fail "$(cat out)" || return

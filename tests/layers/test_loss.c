@@ -37,6 +37,40 @@ static void float_loss_equals_torch(void **state) {
     for (int i = 0; i < COUNT; i++) assert_near(gradient[i], loss_gradient[i], 1e-7);
 }
 
+static void noisy_loss_equals_torch(void **state) {
+    (void)state;
+    const ich_label_noise noise = {0.1, 0.05};
+    double gradient[COUNT];
+    double loss =
+        ich_loss_noisy_bce_f64(ROWS, LABELS, loss_logit, loss_target, loss_weight, noise, scale, gradient);
+    assert_near(loss, noisy_loss_value[0], 1e-14);
+    for (int i = 0; i < COUNT; i++) assert_near(gradient[i], noisy_loss_gradient[i], 1e-15);
+}
+
+/* The last of these logits is so far on the wrong side that sigmoid(-x) is 0. */
+static void labels_without_noise_are_plain_ones(void **state) {
+    (void)state;
+    const double logit[] = {0.3, -1.2, 2.5, -40, 60, 900}, target[] = {1, 0, 0.25, NAN, 0, 0};
+    double plain[6], noisy[6];
+    const double a = ich_loss_bce_f64(2, LABELS, logit, target, loss_weight, scale, plain);
+    const double b =
+        ich_loss_noisy_bce_f64(2, LABELS, logit, target, loss_weight, (ich_label_noise){0, 0}, scale, noisy);
+    assert_near(b, a, 1e-14);
+    for (int i = 0; i < 6; i++) assert_near(noisy[i], plain[i], 1e-15);
+}
+
+/* A sure answer against the label: without noise the gradient is whole; with it, such labels are to be
+ * expected. */
+static void noise_forgives_what_it_expects(void **state) {
+    (void)state;
+    const double logit = 8, target = 0, weight = 1;
+    double plain, noisy;
+    ich_loss_noisy_bce_f64(1, 1, &logit, &target, &weight, (ich_label_noise){0, 0}, 1, &plain);
+    ich_loss_noisy_bce_f64(1, 1, &logit, &target, &weight, (ich_label_noise){0, 0.2}, 1, &noisy);
+    assert_true(plain > 0.999);
+    assert_true(noisy > 0 && noisy < 0.01);
+}
+
 static void gradient_is_the_derivative_of_the_loss(void **state) {
     (void)state;
     const double logit[] = {0.3, -1.2, 2.5, -4, 6, 0.1}, h = 1e-4;
@@ -78,6 +112,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(double_loss_equals_torch),
         cmocka_unit_test(float_loss_equals_torch),
+        cmocka_unit_test(noisy_loss_equals_torch),
+        cmocka_unit_test(labels_without_noise_are_plain_ones),
+        cmocka_unit_test(noise_forgives_what_it_expects),
         cmocka_unit_test(gradient_is_the_derivative_of_the_loss),
         cmocka_unit_test(unknown_labels_take_no_part),
         cmocka_unit_test(extreme_logits_stay_finite),

@@ -19,6 +19,10 @@ static const ich_layer_case packed_cases[] = {
     {"attention_pool", "packed", {0}, {{1, 1, 24}, {1, 1, 2}}, {5, 1, 9, 2}},
     {"mean_slices", "packed", {0}, {{1, 1, 24}}, {5, 1, 9, 2}},
     {"max_slices", "packed", {0}, {{1, 1, 24}}, {5, 1, 9, 2}},
+    {"top_slices", "packed", {.top = 3}, {{1, 1, 24}}, {5, 1, 9, 2}},
+    {"noisy_or", "packed", {0}, {{1, 1, 24}}, {5, 1, 9, 2}},
+    {"self_attention", "packed", {.heads = 2}, {{1, 1, 24}}, {5, 1, 9, 2}},
+    {"smoothness", "packed", {.order = 2, .weight = 2}, {{1, 1, 3}}, {5, 1, 9, 2}, .draw = ICH_DRAW_POSITIVE},
 };
 
 /* Elements of one row, counting rows as the tensor does. */

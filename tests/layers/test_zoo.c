@@ -96,6 +96,31 @@ static void parameters_carry_torchs_names_and_shapes(void **state) {
     ich_graph_free(&graph);
 }
 
+/* Each context with each pool: logits per study and per slice, by one classifier. */
+static void study_heads_of_all_kinds_can_be_built(void **state) {
+    (void)state;
+    static const char *const contexts[] = {"lstm", "self-attention", "none"};
+    static const char *const pools[] = {"attention", "mean", "max", "top-k", "noisy-or"};
+    for (size_t c = 0; c < sizeof contexts / sizeof *contexts; c++)
+        for (size_t p = 0; p < sizeof pools / sizeof *pools; p++) {
+            const ich_study_head head = {8, 8, 1, true, contexts[c], pools[p], .top = 3};
+            ich_graph graph;
+            ich_graph_init(&graph);
+            const int features = ich_graph_input(&graph, "avgpool", (ich_shape){1, 1, 10});
+            const int study = ich_zoo_study_head(&graph, features, &head, 6);
+            if (study < 0) fail_msg("%s", graph.error.text);
+            const ich_study_nodes nodes = ich_zoo_study_nodes(&graph);
+            assert_int_equal(nodes.study, study);
+            assert_int_equal(graph.nodes[study].domain, ICH_PER_STUDY);
+            assert_int_equal(graph.nodes[study].shape.c, 6);
+            assert_int_equal(graph.nodes[nodes.slices].domain, ICH_PER_SLICE);
+            assert_int_equal(graph.nodes[nodes.slices].shape.c, 6);
+            assert_int_equal(nodes.weights >= 0, p == 0);
+            assert_param(&graph, "classifier.weight", 2, (int[]){6, c < 2 ? 16 : 10});
+            ich_graph_free(&graph);
+        }
+}
+
 static void wrong_wishes_are_refused(void **state) {
     (void)state;
     ich_graph graph;
@@ -112,12 +137,26 @@ static void wrong_wishes_are_refused(void **state) {
     int features = ich_zoo_cnn(&graph, "resnet18", 64, 3);
     assert_int_equal(ich_zoo_study_head(&graph, features, &(ich_study_head){.hidden = 0}, 6), -1);
     ich_graph_free(&graph);
+    static const ich_study_head unknown[] = {{8, 8, 1, true, "gru", "max"},
+                                             {8, 8, 1, true, "lstm", "median"},
+                                             {8, 8, 1, true, "lstm", "top-k"},
+                                             {8, 8, 1, true, "lstm", "max", .smooth = 1, .smooth_order = 1},
+                                             {8, 8, 1, true, "lstm", "attention", .smooth = 1}};
+    static const char *const said[] = {"'gru'", "'median'", "at least 1", "pool = attention", "order 1 or 2"};
+    for (int i = 0; i < 5; i++) {
+        ich_graph_init(&graph);
+        features = ich_graph_input(&graph, "avgpool", (ich_shape){1, 1, 10});
+        assert_int_equal(ich_zoo_study_head(&graph, features, &unknown[i], 6), -1);
+        assert_non_null(strstr(graph.error.text, said[i]));
+        ich_graph_free(&graph);
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cnns_have_torchvisions_sizes),
         cmocka_unit_test(parameters_carry_torchs_names_and_shapes),
+        cmocka_unit_test(study_heads_of_all_kinds_can_be_built),
         cmocka_unit_test(wrong_wishes_are_refused),
     };
     return cmocka_run_group_tests_name("zoo", tests, NULL, NULL);

@@ -2,6 +2,7 @@
  * nothing but gradients changes. */
 #include "../data/scratch.h"
 #include "layers/loss.h"
+#include "layers/zoo.h"
 #include "train/mil.h"
 #include "world.h"
 #include <math.h>
@@ -251,6 +252,103 @@ static void a_group_learns_the_mean_of_its_studies(void **state) {
     free(b.gradients);
 }
 
+/* -- weights, terms, labels ------------------------------------------------------------------------ */
+
+/* The head alone on a group's features, which are drawn; returns the loss, the gradients are added. */
+static double head_step(const ich_model *m, group *g, ich_label_noise noise, float *gradients) {
+    ich_mil mil;
+    ich_error err = {""};
+    const float *logits;
+    const ich_mil_options options = {
+        .chunk = 1, .rows = g->offsets[g->it.n], .studies = g->it.n, .learns = true, .noise = noise};
+    if (!ich_mil_open(&mil, m, &options, &err)) fail_msg("%s", err.text);
+    ich_mil_bind(&mil, m->values, gradients);
+    ich_rng rng = ich_rng_make(6, ICH_RNG_TEST, 0);
+    for (size_t i = 0; i < (size_t)options.rows * mil.width; i++)
+        ich_mil_head_input(&mil)[i] = ich_rng_range(&rng, 0, 2);
+    memset(gradients, 0, m->graph.n_values * sizeof *gradients);
+    const double loss = ich_mil_head(&mil, &g->it, true, &logits);
+    ich_mil_close(&mil);
+    return loss;
+}
+
+static float *new_gradients(const ich_model *m) {
+    float *gradients = calloc(m->graph.n_values, sizeof *gradients);
+    assert_non_null(gradients);
+    return gradients;
+}
+
+/* A study of weight 3 counts as three. */
+static void studies_weigh_what_they_are_given(void **state) {
+    (void)state;
+    group g;
+    make_group(&g, "02");
+    const double weight[] = {3, 1};
+    float *gradients = new_gradients(&model);
+    double single[2];
+    for (int i = 0; i < 2; i++) {
+        g.it.weight = (const double[]){i == 0, i == 1};
+        single[i] = head_step(&model, &g, (ich_label_noise){0, 0}, gradients);
+    }
+    g.it.weight = weight;
+    const double both = head_step(&model, &g, (ich_label_noise){0, 0}, gradients);
+    assert_true(fabs(both - (3 * single[0] + single[1])) < 1e-6 * both);
+    free(gradients);
+}
+
+/* Whatever an unknown label would have been, nothing is learned from it; nor is anything from a study of
+ * unknown labels alone. */
+static void partly_labelled_studies_teach_what_is_known(void **state) {
+    (void)state;
+    group g;
+    make_group(&g, "02");
+    for (int l = 0; l < ICH_LABELS; l++) g.label[1][l] = l == ICH_ANY ? 1 : NAN;
+    float *gradients = new_gradients(&model);
+    const ich_label_noise noise = {0.1, 0.2};
+    const double loss = head_step(&model, &g, noise, gradients);
+    assert_true(isfinite(loss) && loss > 0);
+    const int bias = ich_graph_find_param(&model.graph, "classifier.bias");
+    const float *d_bias = gradients + model.graph.params[bias].offset;
+    float two[ICH_LABELS];
+    memcpy(two, d_bias, sizeof two);
+    g.label[1][ICH_ANY] = NAN;
+    head_step(&model, &g, noise, gradients);
+    for (int l = 0; l < ICH_LABELS; l++) assert_int_equal(d_bias[l] != two[l], l == ICH_ANY);
+    for (int l = 0; l < ICH_LABELS; l++) g.label[0][l] = NAN;
+    assert_true(head_step(&model, &g, noise, gradients) == 0);
+    for (size_t i = 0; i < model.graph.n_values; i++) assert_true(gradients[i] == 0);
+    free(gradients);
+}
+
+/* The attention's roughness is a part of the loss and of the gradient, in proportion to its weight. */
+static void roughness_is_learned_from(void **state) {
+    (void)state;
+    group g;
+    make_group(&g, "02");
+    double loss[3];
+    float *gradients[3];
+    for (int i = 0; i < 3; i++) {
+        ich_model smooth = {.recipe = world_recipe(ICH_FOR_FINETUNE)};
+        const ich_study_head head = {
+            .hidden = 8, .attention = 8, .heads = 1, .gated = true, .smooth = (float)i, .smooth_order = 1};
+        smooth.input = smooth.features = ich_graph_input(&smooth.graph, "avgpool", (ich_shape){1, 1, 10});
+        smooth.classifier = ich_zoo_study_head(&smooth.graph, smooth.features, &head, ICH_LABELS);
+        world_give_values(&smooth, 1);
+        gradients[i] = new_gradients(&smooth);
+        loss[i] = head_step(&smooth, &g, (ich_label_noise){0, 0}, gradients[i]);
+        if (i == 2) {
+            const int p = ich_graph_find_param(&smooth.graph, "attention.w.weight");
+            const size_t at = smooth.graph.params[p].offset;
+            const double once = (double)gradients[1][at] - gradients[0][at],
+                         twice = (double)gradients[2][at] - gradients[0][at];
+            assert_true(fabs(once) > 0 && fabs(twice - 2 * once) < 1e-3 * fabs(twice));
+        }
+        ich_model_free(&smooth);
+    }
+    assert_true(loss[1] > loss[0] && fabs(loss[2] - loss[0] - 2 * (loss[1] - loss[0])) < 1e-6);
+    for (int i = 0; i < 3; i++) free(gradients[i]);
+}
+
 /* -- what stays as it is ---------------------------------------------------------------------------- */
 
 /* Batch norm works with its running statistics, and the second pass through the CNN leaves them alone too. */
@@ -324,6 +422,9 @@ int main(void) {
         cmocka_unit_test(chunks_of_any_size_give_the_same_loss_and_gradient),
         cmocka_unit_test(the_gradient_is_that_of_the_whole_model_in_double),
         cmocka_unit_test(a_group_learns_the_mean_of_its_studies),
+        cmocka_unit_test(studies_weigh_what_they_are_given),
+        cmocka_unit_test(partly_labelled_studies_teach_what_is_known),
+        cmocka_unit_test(roughness_is_learned_from),
         cmocka_unit_test(a_step_changes_no_value_of_the_model),
         cmocka_unit_test(a_frozen_cnn_gets_no_gradient_and_its_head_the_same),
         cmocka_unit_test(judging_gives_the_same_answer_in_chunks_of_any_size),

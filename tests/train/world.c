@@ -94,7 +94,7 @@ void world_open(const char *folder, ich_dataset *dataset, ich_cache *cache) {
     free(decoded);
 }
 
-static void give_values(ich_model *model, uint64_t seed) {
+void world_give_values(ich_model *model, uint64_t seed) {
     if (model->graph.error.text[0]) fail_msg("%s", model->graph.error.text);
     const size_t bytes = ich_align(model->graph.n_values * sizeof *model->values);
     model->values = aligned_alloc(ICH_ALIGN, bytes);
@@ -109,7 +109,7 @@ ich_model world_tiny_model(uint64_t seed) {
     g->group = ICH_GROUP_HEAD;
     model.classifier =
         ich_graph_add(g, "linear", "classifier", (ich_attr){.out = ICH_LABELS, .bias = true}, model.input);
-    give_values(&model, seed);
+    world_give_values(&model, seed);
     return model;
 }
 
@@ -134,6 +134,6 @@ ich_model world_small_model(uint64_t seed) {
     model.classifier = ich_zoo_study_head(g, model.features, &head, ICH_LABELS);
     model.slices = ich_graph_find(g, "classifier.slices");
     model.weights = ich_graph_find(g, "attention");
-    give_values(&model, seed);
+    world_give_values(&model, seed);
     return model;
 }

@@ -23,5 +23,7 @@ void world_open(const char *folder, ich_dataset *dataset, ich_cache *cache);
 ich_model world_small_model(uint64_t seed);
 /* A model that is no network but a linear layer, with random values: for what reads and writes models. */
 ich_model world_tiny_model(uint64_t seed);
+/* Random values for a graph of the test's own. */
+void world_give_values(ich_model *model, uint64_t seed);
 
 #endif
