@@ -151,13 +151,20 @@ static ich_mention *add_mention(ich_clause *c, int first, int head, unsigned typ
 
 /* -- heads --------------------------------------------------------------------------------------------- */
 
-/* "This may represent hemorrhage": speaks of what the sentence before described. */
+static bool has_class(const ich_clause *c, int cls) {
+    for (int i = c->body; i < c->n_items; i++)
+        if (c->items[i].cls == cls) return true;
+    return false;
+}
+
+/* "This may represent hemorrhage", "hemorrhage versus calcium": speaks of what the sentence before
+ * described. */
 static bool is_referring(const ich_clause *c, int first) {
     for (int i = first - 1; i >= c->body; i--)
-        if (c->items[i].cls == ICH_SURE || c->items[i].cls == ICH_DOUBT_BEFORE ||
+        if (ich_is_sure(c->items[i].cls) || c->items[i].cls == ICH_DOUBT_BEFORE ||
             c->items[i].cls == ICH_DOUBT_NEXT)
             return true;
-    return false;
+    return has_class(c, ICH_VERSUS) || has_class(c, ICH_DOUBT_AFTER);
 }
 
 /* "subdural collection, chronic hematoma or hygroma" */
@@ -238,17 +245,11 @@ static void add_head(ich_clause *c, int head) {
     }
 }
 
-static bool has_class(const ich_clause *c, int cls) {
-    for (int i = c->body; i < c->n_items; i++)
-        if (c->items[i].cls == cls) return true;
-    return false;
-}
-
 /* "low-density collections in keeping with hygromas" */
 static bool is_named_other(const ich_clause *c, int head) {
     bool sure = false;
     for (int i = head + 1; i < c->n_items; i++) {
-        if (c->items[i].cls == ICH_SURE) sure = true;
+        if (ich_is_sure(c->items[i].cls)) sure = true;
         if (c->items[i].cls == ICH_OTHER && sure) return true;
     }
     return false;
@@ -319,11 +320,13 @@ static void add_density(ich_clause *c, int head) {
 }
 
 /* "hemorrhage, mostly intraventricular": an adjective that needs a head has one before it; or
- * "Intraventricular: yes", where the value is its head. */
+ * "Intraventricular: yes", "Intraparenchymal: left frontal lobe, 12 mL", where the value is its head. */
 static void add_trailing_kind(ich_clause *c, int i) {
     const int next = ich_class_at(c, i + 1), value = next == ICH_SEPARATOR ? ich_class_at(c, i + 2) : next;
     const bool ends = next < 0 || next == ICH_COMMA || next == ICH_SIGN || next == ICH_AND;
-    if (ich_is_type_single(c->items[i].types) && (value == ICH_AFFIRMED || (ends && c->n_mentions > 0)))
+    const bool located = c->blood && next == ICH_SEPARATOR && ich_place_only(c, i + 2);
+    if (ich_is_type_single(c->items[i].types) &&
+        (value == ICH_AFFIRMED || located || (ends && c->n_mentions > 0)))
         add_mention(c, i, i, c->items[i].types);
 }
 
@@ -349,7 +352,9 @@ static void join_versus(ich_clause *c) {
         bool versus = false;
         for (int k = before ? before->head + 1 : m->head; k < m->head; k++) {
             if (c->items[k].cls == ICH_VERSUS) versus = true;
-            if (!ich_is_modifier(c->items[k].cls) && c->items[k].cls != ICH_VERSUS) before = NULL;
+            const int cls = c->items[k].cls;
+            if (!ich_is_modifier(cls) && cls != ICH_VERSUS && cls != ICH_SIGN && cls != ICH_DETERMINER)
+                before = NULL;
         }
         if (before && versus && !before->outside && !m->outside) {
             before->types |= m->types;
