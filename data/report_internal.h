@@ -191,6 +191,8 @@ typedef struct ich_clause {
 /* Sorts the sentence's words into items and finds what it mentions. `context`, `outside` and `blood` are
  * carried from sentence to sentence. */
 void ich_clause_parse(ich_clause *clause, const ich_lexicon *lexicon);
+/* Does the item begin with this very word or sign? */
+bool ich_says(const ich_clause *clause, int i, const char *word);
 /* Decides the status of each mention. */
 void ich_clause_judge(ich_clause *clause);
 

@@ -130,8 +130,8 @@ static void take(answer *a, int label, const quote first[RANKS], int rank) {
 }
 
 /* "Hemorrhage" leaves a type open unless that type is denied by name, or another that it may mean is present;
- * or, if it is in doubt itself, doubtful, or unless two others are. "Extra-axial" leaves subarachnoid open unless "subdural or
- * epidural" is said too. */
+ * or, if it is in doubt itself, doubtful, or unless two others are. "Extra-axial" leaves subarachnoid open
+ * unless "subdural or epidural" is said too. */
 static void close_open(tally *t, int label, unsigned present, unsigned doubtful) {
     static const int open[] = {IMPRESSION_OPEN, OPEN};
     quote *first = t->first[label];
@@ -140,13 +140,14 @@ static void close_open(tally *t, int label, unsigned present, unsigned doubtful)
         quote *q = &first[open[i]];
         const unsigned named = q->types & doubtful, several = named & (named - 1);
         const bool narrower = (q->types & t->narrow) == t->narrow && !(t->narrow >> label & 1);
-        if (denied || (q->types & present) || (q->doubtful ? named : several) ||
-            (t->narrow && narrower))
+        if (denied || (q->types & present) || (q->doubtful ? named : several) || (t->narrow && narrower))
             q->to = 0;
     }
 }
 
-static bool is_doubt(int rank) { return rank == DOUBTFUL || rank == IMPRESSION_DOUBTFUL || rank == SUPERSEDED_OPEN; }
+static bool is_doubt(int rank) {
+    return rank == DOUBTFUL || rank == IMPRESSION_DOUBTFUL || rank == SUPERSEDED_OPEN;
+}
 
 static void decide_types(tally *t, answer *a) {
     unsigned present = 0, doubtful = 0;
@@ -229,12 +230,9 @@ static void put_types(FILE *stream, unsigned types) {
 }
 
 static void explain_clause(FILE *stream, const ich_clause *c) {
-    static const char *const status[] = {[ICH_PRESENT] = "present",
-                                         [ICH_DOUBTFUL] = "doubtful",
-                                         [ICH_ASKED] = "asked",
-                                         [ICH_DENIED] = "denied",
-                                         [ICH_DENIED_PARTLY] = "denied",
-                                         [ICH_SILENT] = "not counted"};
+    static const char *const status[] = {
+        [ICH_PRESENT] = "present", [ICH_DOUBTFUL] = "doubtful",    [ICH_ASKED] = "asked",
+        [ICH_DENIED] = "denied",   [ICH_DENIED_PARTLY] = "denied", [ICH_SILENT] = "not counted"};
     const ich_prose *p = c->prose;
     const ich_sentence *s = c->sentence;
     char words[QUOTE_BYTES];

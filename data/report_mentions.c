@@ -5,6 +5,7 @@
 #include "report_internal.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     EXTENSIONS = 1 << ICH_INTRAVENTRICULAR | 1 << ICH_SUBARACHNOID | 1 << ICH_SUBDURAL,
@@ -46,6 +47,12 @@ static void sort_items(ich_clause *c, const ich_lexicon *lexicon) {
         c->items[c->n_items++] = item;
         k = item.end;
     }
+}
+
+bool ich_says(const ich_clause *c, int i, const char *word) {
+    const ich_token *t = &c->prose->tokens[c->items[i].first];
+    return strlen(word) == t->end - t->start &&
+           !strncasecmp(c->prose->text + t->start, word, t->end - t->start);
 }
 
 static bool is_joint(int cls) { return cls == ICH_AND || cls == ICH_COMMA || cls == ICH_VERSUS; }

@@ -143,8 +143,8 @@ uint8_t ich_place_before(const ich_clause *c, int first) {
         if (cls == ICH_PLACE && close) return item->types;
         if (is_named_place(item) && !lobe && (close || item->types == 1 << ICH_INTRAPARENCHYMAL))
             lobe = item->types;
-        if (cls == ICH_COMMA || ich_is_break(cls) || cls == ICH_DENY_BEFORE || cls == ICH_BLOOD ||
-            cls == ICH_FINDING)
+        if (cls == ICH_COMMA || (ich_is_break(cls) && !ich_says(c, i, "with")) || cls == ICH_DENY_BEFORE ||
+            cls == ICH_BLOOD || cls == ICH_FINDING)
             break;
         if (cls != ICH_LINK && cls != ICH_DETERMINER && cls != ICH_AFFIRMED && cls != ICH_FILLER &&
             cls != ICH_SPACE && cls != ICH_LOBE && !ich_is_description(cls))

@@ -3,8 +3,6 @@
  * list of what is denied ends: ", small left subdural hematoma" was seen, whatever was denied before the
  * comma. */
 #include "report_internal.h"
-#include <string.h>
-#include <strings.h>
 
 enum { FAR_BEFORE = 80, FAR_BEHIND = 40 }; /* items */
 
@@ -28,21 +26,17 @@ typedef struct verdict {
 
 static const verdict nothing = {-1, -1, -1, -1, -1, -1};
 
-/* Is the item this very word or sign? */
-static bool says(const ich_clause *c, int i, const char *word) {
-    const ich_token *t = &c->prose->tokens[c->items[i].first];
-    return strlen(word) == t->end - t->start &&
-           !strncasecmp(c->prose->text + t->start, word, t->end - t->start);
-}
-
 /* Does the clause end behind the item? "SDH: no", "SAH possible", "hemorrhage is difficult to exclude". */
 static bool ends_clause(const ich_clause *c, int i) {
     const int next = ich_class_at(c, i + 1);
-    return next < 0 || next == ICH_COMMA || next == ICH_SIGN || (next == ICH_AND && says(c, i + 1, "/")) ||
+    return next < 0 || next == ICH_COMMA || next == ICH_SIGN ||
+           (next == ICH_AND && ich_says(c, i + 1, "/")) ||
            (ich_is_break(next) && c->items[i].cls != ICH_DENY_BEFORE);
 }
 
-static bool is_or(const ich_clause *c, int i) { return ich_class_at(c, i) == ICH_AND && says(c, i, "or"); }
+static bool is_or(const ich_clause *c, int i) {
+    return ich_class_at(c, i) == ICH_AND && ich_says(c, i, "or");
+}
 
 /* -- before -------------------------------------------------------------------------------------------- */
 
@@ -51,9 +45,9 @@ static bool is_or(const ich_clause *c, int i) { return ich_class_at(c, i) == ICH
 static bool is_fresh(const ich_clause *c, int joint, const ich_mention *m) {
     const int next = ich_class_at(c, joint + 1);
     bool seen = false, head = false;
-    if (c->items[joint].cls == ICH_AND && !says(c, joint, "and")) return false;
+    if (c->items[joint].cls == ICH_AND && !ich_says(c, joint, "and")) return false;
     const int behind = m->last + (ich_class_at(c, m->last + 1) == ICH_COMMA ? 2 : 1);
-    if (ich_class_at(c, behind) == ICH_AND && says(c, behind, "or")) return false; /* the list goes on */
+    if (ich_class_at(c, behind) == ICH_AND && ich_says(c, behind, "or")) return false; /* the list goes on */
     if (next == ICH_NUMBER || ich_is_sure(next)) return true;
     if (next == ICH_LINK) return false;
     for (int i = joint + 1; i <= m->head; i++) {
@@ -105,7 +99,7 @@ static bool is_turned(const ich_clause *c, int deny, const ich_mention *m) {
 /* "There is not, on this scan, any hemorrhage": "any" belongs to a denial, however far. */
 static bool is_of_any(const ich_clause *c, const ich_mention *m) {
     for (int i = m->first; i <= m->head; i++)
-        if (says(c, i, "any")) return true;
+        if (ich_says(c, i, "any")) return true;
     return false;
 }
 
@@ -256,7 +250,7 @@ static int explained_at(const ich_clause *c, const ich_mention *m) {
 
 /* "?SAH" before anything was said of the scan: what the scan was asked for. */
 static bool is_asked(const ich_clause *c, const ich_mention *m, int doubt) {
-    if (c->answered || m->section == ICH_SECTION_IMPRESSION || !says(c, doubt, "?")) return false;
+    if (c->answered || m->section == ICH_SECTION_IMPRESSION || !ich_says(c, doubt, "?")) return false;
     for (int i = c->body; i < m->first; i++) {
         const int cls = c->items[i].cls;
         if (cls == ICH_DENSE || cls == ICH_PLACE || cls == ICH_LOBE || cls == ICH_STOP || is_other(cls))
@@ -306,7 +300,8 @@ static void judge(const ich_clause *c, ich_mention *m) {
     const int there = near >= 0 ? near : find_within(c, m, ICH_CONTINUING);
     const int past = before.past >= 0 ? before.past : before.earlier >= 0 ? before.earlier : behind.past;
     const int explained = before.doubted >= 0 || past >= 0 ? explained_at(c, m) : -1;
-    const bool reported = before.past >= 0 && before.past < before.doubted; /* "another CT showed possible SDH" */
+    const bool reported =
+        before.past >= 0 && before.past < before.doubted; /* "another CT showed possible SDH" */
     if (m->outside || (m->loosely_outside && !denied))
         decide(m, ICH_SILENT, "a look-alike, or outside the brain's coverings", -1);
     else if (m->cls == ICH_NO_READING)
@@ -352,8 +347,7 @@ static void measure(const ich_clause *c, ich_mention *m) {
  * excluded"). */
 static void refer(ich_clause *c, ich_mention *m) {
     if (m->types != ICH_ALL_TYPES || m->cls != ICH_BLOOD || find_within(c, m, ICH_LIMITING) >= 0) return;
-    if (m->status == ICH_PRESENT && find_within(c, m, ICH_CONTINUING) >= 0 && c->spoken)
-        m->types = c->spoken;
+    if (m->status == ICH_PRESENT && find_within(c, m, ICH_CONTINUING) >= 0 && c->spoken) m->types = c->spoken;
     for (const ich_mention *k = c->mentions; k < m && m->status == ICH_DOUBTFUL; k++)
         if (k->status == ICH_DOUBTFUL && ich_is_type_single(k->types)) m->types = k->types;
 }
@@ -373,8 +367,21 @@ static void join_or(const ich_clause *c, ich_mention *a, ich_mention *b) {
 static void carry(ich_clause *c, const ich_mention *m) {
     const bool denied = m->status == ICH_DENIED || m->status == ICH_DENIED_PARTLY;
     c->blood = c->blood || (!m->outside && m->status == ICH_PRESENT);
-    c->answered = c->answered || (m->status != ICH_SILENT && m->status != ICH_ASKED);
     if (ich_is_type_single(m->types) && !m->outside && !denied) c->spoken = m->types;
+}
+
+/* Does the sentence tell of the brain, as a reading does and the reason for a scan does not? */
+static bool answers(const ich_clause *c) {
+    if (c->sentence->section == ICH_SECTION_SILENT) return false;
+    for (int i = 0; i < c->n_mentions; i++)
+        if (c->mentions[i].status != ICH_SILENT && c->mentions[i].status != ICH_ASKED) return true;
+    for (int i = c->body; i < c->n_items; i++) {
+        const int cls = c->items[i].cls;
+        if (cls == ICH_DENSE || cls == ICH_WATERY || cls == ICH_PLACE || cls == ICH_LOBE || cls == ICH_STOP ||
+            cls == ICH_SPACE)
+            return true;
+    }
+    return false;
 }
 
 void ich_clause_judge(ich_clause *c) {
@@ -389,4 +396,5 @@ void ich_clause_judge(ich_clause *c) {
         measure(c, m);
         carry(c, m);
     }
+    c->answered = c->answered || answers(c);
 }

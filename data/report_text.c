@@ -173,7 +173,8 @@ static bool is_answer(const reader *r, size_t k) {
 static bool is_verdict(const reader *r, size_t k) {
     const size_t left = r->prose->n_tokens - k;
     const ich_phrase *of = ich_lexicon_match(r->lexicon, r->prose->tokens + k, left);
-    if (!of || (of->cls != ICH_FILLER && of->cls != ICH_DETERMINER) || of->n >= left || lines_before(r, k)) return false;
+    if (!of || (of->cls != ICH_FILLER && of->cls != ICH_DETERMINER) || of->n >= left || lines_before(r, k))
+        return false;
     const ich_phrase *said = ich_lexicon_match(r->lexicon, r->prose->tokens + k + of->n, left - of->n);
     return said && said->n > 1 &&
            (said->cls == ICH_DENY_AFTER || said->cls == ICH_PAST_AFTER || said->cls == ICH_DOUBT_AFTER);
@@ -272,7 +273,9 @@ static bool has_reading_section(const reader *r) {
     for (size_t i = 0; i < r->prose->n_sentences; i++) {
         const ich_sentence *s = &r->prose->sentences[i];
         const ich_phrase *name = section_at(r, s->first);
-        if (name && name->cls != ICH_SECTION_SILENT && behind_section_name(r, s, name)) return true;
+        if (name && (name->cls == ICH_SECTION_FINDINGS || name->cls == ICH_SECTION_IMPRESSION) &&
+            behind_section_name(r, s, name))
+            return true;
     }
     return false;
 }
@@ -289,7 +292,7 @@ static void assign_sections(reader *r) {
         const size_t behind = name ? behind_section_name(r, s, name) : 0;
         const bool left = s->paragraph || (!reading && (s->line || r->one_line));
         if (behind) {
-            section = name->cls;
+            section = name->cls == ICH_SECTION_SUPERSEDED && !reading ? ICH_SECTION_FINDINGS : name->cls;
             inside = 0;
             s->first = (uint32_t)(behind < s->end ? behind : s->end);
         } else if (section == ICH_SECTION_SILENT && ((left && inside > 0) || is_anatomical(r, s))) {
