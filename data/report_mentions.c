@@ -339,7 +339,8 @@ static void add_trailing_kind(ich_clause *c, int i) {
 
 /* "Hemorrhage: yes. Location: left thalamus." */
 static void add_site(ich_clause *c) {
-    if (!c->blood || ich_class_at(c, 0) != ICH_SITE) return;
+    const bool named = c->n_items > 0 && c->items[0].end - c->items[0].first > 1; /* "Hemorrhage location:" */
+    if (!(c->blood || named) || ich_class_at(c, 0) != ICH_SITE) return;
     const ich_place_search s = ich_place_behind(c, 0);
     if (ich_is_type_single(s.types)) add_mention(c, 0, 0, s.types)->last = s.last;
 }

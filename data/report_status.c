@@ -70,9 +70,10 @@ static bool denies_change(const ich_clause *c, int deny) {
 
 /* "no acute component in the subdural hematoma": what stands behind "in the" is taken to exist. */
 static bool is_presupposed(const ich_clause *c, const ich_mention *m) {
-    const int link = m->first - 2;
-    return ich_class_at(c, m->first - 1) == ICH_DETERMINER && ich_class_at(c, link) == ICH_LINK &&
-           ich_class_at(c, link - 1) != ICH_AND && /* "resolution of this and of that" */
+    const int link = m->first - 2, article = m->first - 1;
+    return ich_class_at(c, article) == ICH_DETERMINER && ich_class_at(c, link) == ICH_LINK &&
+           !ich_says(c, article, "a") && !ich_says(c, article, "an") && /* "no features of a bleed" */
+           ich_class_at(c, link - 1) != ICH_AND &&                      /* "resolution of this and of that" */
            (m->cls == ICH_BLOOD || m->cls == ICH_FINDING) && !m->outside;
 }
 
@@ -103,9 +104,16 @@ static bool is_of_any(const ich_clause *c, const ich_mention *m) {
     return false;
 }
 
-/* "Mycotic aneurysms suspected: bleed": what is in doubt stands before the colon. */
-static bool is_of_another(const ich_clause *c, int doubt) {
-    return ich_class_at(c, doubt + 1) == ICH_SEPARATOR && doubt > c->body;
+/* "Mycotic aneurysms suspected: bleed", "concern for abuse: bilateral SDH": what is in doubt stands before
+ * the colon. */
+static bool is_of_another(const ich_clause *c, int doubt, const ich_mention *m) {
+    bool named = c->items[doubt].cls == ICH_DOUBT_NEXT && doubt > c->body;
+    for (int i = doubt + 1; i < m->first; i++) {
+        const int cls = c->items[i].cls;
+        if (cls == ICH_SEPARATOR) return named;
+        named = named || cls == ICH_OTHER || (cls == ICH_PLAIN && !ich_says(c, i, "following"));
+    }
+    return false;
 }
 
 static void look_before(const ich_clause *c, const ich_mention *m, verdict *v) {
@@ -125,8 +133,8 @@ static void look_before(const ich_clause *c, const ich_mention *m, verdict *v) {
         }
         if (cls == ICH_DENY_BEFORE) return;
         if (cls == ICH_DENY_AFTER && is_turned(c, i, m)) v->denied = i;
-        if (cls == ICH_DOUBT_BEFORE && v->doubted < 0) v->doubted = i, near = true;
-        if (cls == ICH_DOUBT_NEXT && v->doubted < 0 && near && !is_of_another(c, i)) v->doubted = i;
+        if (cls == ICH_DOUBT_BEFORE && v->doubted < 0 && !is_of_another(c, i, m)) v->doubted = i, near = true;
+        if (cls == ICH_DOUBT_NEXT && v->doubted < 0 && near && !is_of_another(c, i, m)) v->doubted = i;
         if (cls == ICH_DOUBT_AFTER && v->doubted < 0 && near && leads_clause(c, i)) v->doubted = i;
         if (cls == ICH_VERSUS && v->doubted < 0 && near) v->doubted = i;
         const bool of_list =
@@ -197,7 +205,9 @@ static void look_behind(const ich_clause *c, const ich_mention *m, verdict *v) {
             if (v->denied < 0) v->denied = i;
             return;
         }
-        if (cls == ICH_VERSUS && (!crossed || i == m->last + 2) && v->doubted < 0) v->doubted = i;
+        const bool compares = ich_class_at(c, i + 1) == ICH_NUMBER; /* "6 mm vs 9 mm" */
+        if (cls == ICH_VERSUS && !compares && (!crossed || i == m->last + 2) && v->doubted < 0)
+            v->doubted = i;
         const bool clause =
             c->items[i].end - c->items[i].first > 1; /* "has been evacuated", not "SDH evacuation" */
         if (cls == ICH_PAST_AFTER && (i == m->last + 1 || clause)) v->past = i;
