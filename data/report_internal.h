@@ -165,6 +165,7 @@ typedef struct ich_mention {
     uint8_t status, section; /* ich_status, ICH_SECTION_* */
     bool outside;            /* lies outside the cavity of the skull, or is no blood at all */
     bool loosely_outside;    /* … as far as what is said before it in the sentence tells */
+    bool regional;           /* in a "frontal region" and the like */
     bool watery;             /* a collection that may hold no blood */
     int first, head, last;   /* items: of the noun phrase; `last`: of the place that follows */
     int trigger;             /* the item that decided the status, -1: none */

@@ -208,6 +208,7 @@ static void add_untyped(ich_clause *c, int head, int first, const group *g) {
     if (!types) types = ich_place_described(c, first);
     if (!types && is_referring(c, first)) types = c->described;
     m->loosely_outside = (c->outside && !g->place && !s.certain) || (!types && ich_outside_before(c, first));
+    m->regional = types == ICH_ALL_TYPES; /* no other place leaves all */
     if (!types) types = c->context;
     if (types) m->types = (uint8_t)types;
     if (elsewhere && s.types == s.each) add_each(c, m);

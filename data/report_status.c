@@ -356,6 +356,7 @@ static void measure(const ich_clause *c, ich_mention *m) {
  * blood") or the same sentence goes on to doubt it ("artifact favored over SAH, but blood is not
  * excluded"). */
 static void refer(ich_clause *c, ich_mention *m) {
+    if (m->regional && m->status != ICH_DOUBTFUL) m->types = 1 << ICH_INTRAPARENCHYMAL;
     if (m->types != ICH_ALL_TYPES || m->cls != ICH_BLOOD || find_within(c, m, ICH_LIMITING) >= 0) return;
     if (m->status == ICH_PRESENT && find_within(c, m, ICH_CONTINUING) >= 0 && c->spoken) m->types = c->spoken;
     for (const ich_mention *k = c->mentions; k < m && m->status == ICH_DOUBTFUL; k++)
