@@ -159,7 +159,8 @@ uint8_t ich_place_described(const ich_clause *c, int first) {
     int dense = -1;
     for (int i = first - 1; i >= c->body; i--) {
         const ich_item *item = &c->items[i];
-        if (item->cls == ICH_PLACE && !place && item->types != ICH_ALL_TYPES) place = item->types;
+        const bool named = item->cls == ICH_PLACE || (ich_is_kind(item->cls) && !item->used);
+        if (named && !place && item->types != ICH_ALL_TYPES) place = item->types;
         if (item->cls == ICH_LOBE && !lobe) lobe = item->types;
         if (item->cls == ICH_DENSE) dense = i;
         if (item->cls == ICH_OUTSIDE && !place && !lobe) return 0;

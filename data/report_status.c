@@ -116,6 +116,15 @@ static bool is_of_another(const ich_clause *c, int doubt, const ich_mention *m) 
     return false;
 }
 
+/* "Favored to be hygroma over SDH": leads "over" from the likelier to the less likely? */
+static bool is_outweighed(const ich_clause *c, int over) {
+    if (ich_class_at(c, over) != ICH_LINK || !ich_says(c, over, "over")) return false;
+    if (ich_class_at(c, over - 1) != ICH_OTHER) return false;
+    for (int i = over - 2; i >= c->body && c->items[i].cls != ICH_COMMA; i--)
+        if (ich_is_sure(c->items[i].cls)) return true;
+    return false;
+}
+
 static void look_before(const ich_clause *c, const ich_mention *m, verdict *v) {
     bool near = true; /* no comma, no "and", no link but "of" so far */
     bool comma = false, fresh = false;
@@ -136,7 +145,7 @@ static void look_before(const ich_clause *c, const ich_mention *m, verdict *v) {
         if (cls == ICH_DOUBT_BEFORE && v->doubted < 0 && !is_of_another(c, i, m)) v->doubted = i, near = true;
         if (cls == ICH_DOUBT_NEXT && v->doubted < 0 && near && !is_of_another(c, i, m)) v->doubted = i;
         if (cls == ICH_DOUBT_AFTER && v->doubted < 0 && near && leads_clause(c, i)) v->doubted = i;
-        if (cls == ICH_VERSUS && v->doubted < 0 && near) v->doubted = i;
+        if ((cls == ICH_VERSUS || is_outweighed(c, i)) && v->doubted < 0 && near) v->doubted = i;
         const bool of_list =
             !comma && c->items[i].end - c->items[i].first > 1; /* "history of infarct and SDH" */
         if (cls == ICH_PAST_BEFORE && (near || of_list)) v->past = i;
@@ -305,6 +314,8 @@ static void judge(const ich_clause *c, ich_mention *m) {
     look_before(c, m, &before);
     look_behind(c, m, &behind);
     if (is_cause(c, m)) behind.denied = -1;
+    if (ich_is_sure(ich_class_at(c, m->last + 1)) && ends_clause(c, m->last + 1))
+        before.doubted = -1; /* "suspicious density: SDH likely" */
     const bool denied = before.denied >= 0 || behind.denied >= 0;
     const int near = behind.continuing >= 0 ? behind.continuing : before.continuing;
     const int there = near >= 0 ? near : find_within(c, m, ICH_CONTINUING);
