@@ -194,7 +194,9 @@ static void add_each(ich_clause *c, ich_mention *m) {
 static void add_untyped(ich_clause *c, int head, int first, const group *g) {
     ich_mention *m = add_mention(c, first, head, c->items[head].types);
     const ich_place_search s = ich_place_behind(c, head);
-    if (g->outside || (s.outside && !g->place)) m->outside = true;
+    const bool named =
+        m->cls == ICH_FINDING && ich_is_type_single(m->types); /* "EDH under the temporal bone" */
+    if (g->outside || (named ? ich_outside_behind(c, head) : s.outside && !g->place)) m->outside = true;
     if (m->outside) m->last = s.last;
     if (m->outside || m->types != ICH_ALL_TYPES) return;
     const bool elsewhere = !g->place && s.types;

@@ -159,12 +159,12 @@ static bool is_leading_question(const reader *r, size_t mark) {
     return mark == 0 || t[mark - 1].end < t[mark].start || t[mark - 1].kind == '(';
 }
 
-/* "Hemorrhage? None." */
+/* "Hemorrhage? None." "Blood? Not seen." */
 static bool is_answer(const reader *r, size_t k) {
-    const ich_phrase *phrase = ich_lexicon_match(r->lexicon, r->prose->tokens + k, 1);
+    const ich_phrase *phrase = ich_lexicon_match(r->lexicon, r->prose->tokens + k, r->prose->n_tokens - k);
     const int cls = phrase ? phrase->cls : ICH_PLAIN;
-    const bool ends =
-        k + 1 == r->prose->n_tokens || r->prose->tokens[k + 1].kind == '.' || lines_before(r, k + 1);
+    const size_t end = k + (phrase ? phrase->n : 1);
+    const bool ends = end == r->prose->n_tokens || r->prose->tokens[end].kind == '.' || lines_before(r, end);
     return ends && (cls == ICH_DENY_BEFORE || cls == ICH_DENY_AFTER || cls == ICH_AFFIRMED);
 }
 
