@@ -41,6 +41,7 @@ typedef enum ich_phrase_class {
     ICH_SECTION_SILENT,
     ICH_SECTION_FINDINGS,
     ICH_SECTION_IMPRESSION,
+    ICH_SECTION_SUPERSEDED,
     ICH_BLOOD,
     ICH_FINDING,
     ICH_KIND,
@@ -70,6 +71,7 @@ typedef enum ich_phrase_class {
     ICH_BREAK,
     ICH_BECAUSE,
     ICH_SURE,
+    ICH_BEING,
     ICH_DETERMINER,
     ICH_FILLER,
     ICH_DENY_BEFORE,
@@ -151,6 +153,7 @@ typedef struct ich_item { /* a phrase, or a word that is in none */
 typedef enum ich_status {
     ICH_PRESENT,
     ICH_DOUBTFUL,
+    ICH_ASKED, /* what the scan was asked for: doubtful if nothing answers */
     ICH_DENIED,
     ICH_DENIED_PARTLY, /* "no acute", "no new": what was there before may still be */
     ICH_SILENT,        /* says nothing of this scan: look-alike, past, hypothetical, not a reading … */
@@ -162,6 +165,7 @@ typedef struct ich_mention {
     uint8_t status, section; /* ich_status, ICH_SECTION_* */
     bool outside;            /* lies outside the cavity of the skull, or is no blood at all */
     bool loosely_outside;    /* … as far as what is said before it in the sentence tells */
+    bool regional;           /* in a "frontal region" and the like */
     bool watery;             /* a collection that may hold no blood */
     int first, head, last;   /* items: of the noun phrase; `last`: of the place that follows */
     int trigger;             /* the item that decided the status, -1: none */
@@ -180,12 +184,16 @@ typedef struct ich_clause {
     uint8_t context;   /* types that the heading names, or those of a heading before */
     bool outside;      /* … or that it names something outside the skull's cavity */
     bool blood;        /* an earlier sentence spoke of blood */
+    bool answered;     /* … or said anything of the scan */
+    uint8_t spoken;    /* the type that was spoken of last */
     uint8_t described; /* types of the place where the sentence before saw something dense */
 } ich_clause;
 
 /* Sorts the sentence's words into items and finds what it mentions. `context`, `outside` and `blood` are
  * carried from sentence to sentence. */
 void ich_clause_parse(ich_clause *clause, const ich_lexicon *lexicon);
+/* Does the item begin with this very word or sign? */
+bool ich_says(const ich_clause *clause, int i, const char *word);
 /* Decides the status of each mention. */
 void ich_clause_judge(ich_clause *clause);
 
@@ -198,6 +206,8 @@ static inline bool ich_is_description(int cls) {
     return cls == ICH_ADJECTIVE || cls == ICH_SPECIFIC || cls == ICH_LIMITING || cls == ICH_CONTINUING ||
            cls == ICH_DENSE || cls == ICH_WATERY || cls == ICH_NUMBER;
 }
+
+static inline bool ich_is_sure(int cls) { return cls == ICH_SURE || cls == ICH_BEING; }
 
 static inline bool ich_is_break(int cls) { return cls == ICH_BREAK || cls == ICH_BECAUSE; }
 
@@ -231,5 +241,7 @@ uint8_t ich_place_described(const ich_clause *clause, int first);
 uint8_t ich_place_seen(const ich_clause *clause); /* of what is dense, wherever in the sentence */
 bool ich_outside_before(const ich_clause *clause, int first);
 bool ich_outside_behind(const ich_clause *clause, int head);
+/* Nothing but a place from here to the next comma or the end: "hemorrhage, left thalamus". */
+bool ich_place_only(const ich_clause *clause, int first);
 
 #endif

@@ -26,6 +26,8 @@ enum { /* ranks, the strongest first; RANKS: the report says nothing of the labe
        OPEN,
        NONE,
        PARTLY,
+       SUPERSEDED_PRESENT, /* in a reading that a later one replaces */
+       SUPERSEDED_OPEN,    /* … or asked for only */
        RANKS
 };
 
@@ -36,7 +38,9 @@ static const signed char meaning[RANKS] = {/* 1, 0, or -1: unknown */
                                            [PRESENT] = 1,
                                            [DOUBTFUL] = -1,
                                            [DENSE] = 1,
-                                           [OPEN] = -1};
+                                           [OPEN] = -1,
+                                           [SUPERSEDED_PRESENT] = 1,
+                                           [SUPERSEDED_OPEN] = -1};
 
 typedef struct quote { /* bytes of the report; `to` 0: none */
     uint32_t from, to;
@@ -69,6 +73,11 @@ typedef struct job {
 /* `single`: the mention names one type alone, or the label is `any`. */
 static int rank_of(const ich_mention *m, bool single) {
     const bool impression = m->section == ICH_SECTION_IMPRESSION;
+    const bool superseded = m->section == ICH_SECTION_SUPERSEDED, present = m->status == ICH_PRESENT;
+    if (superseded && single && present) return SUPERSEDED_PRESENT;
+    if (m->status == ICH_ASKED || (superseded && (present || m->status == ICH_DOUBTFUL)))
+        return SUPERSEDED_OPEN;
+    if (superseded) return PARTLY;
     if (m->cls == ICH_DENSE && m->status == ICH_PRESENT) return DENSE;
     if (m->status == ICH_DENIED_PARTLY) return impression ? IMPRESSION_PARTLY : PARTLY;
     if (m->status == ICH_DENIED && single) return impression ? IMPRESSION_DENIED : DENIED;
@@ -86,7 +95,7 @@ static void keep(quote *kept, const ich_mention *m) {
 
 static void count(tally *t, const ich_mention *m) {
     const bool single = ich_is_type_single(m->types),
-               denies = m->status != ICH_PRESENT && m->status != ICH_DOUBTFUL;
+               denies = m->status != ICH_PRESENT && m->status != ICH_DOUBTFUL && m->status != ICH_ASKED;
     if (m->cls == ICH_NO_READING && m->section != ICH_SECTION_SILENT)
         t->unread = (quote){.from = m->from, .to = m->to};
     if (m->status == ICH_SILENT) return;
@@ -121,19 +130,23 @@ static void take(answer *a, int label, const quote first[RANKS], int rank) {
 }
 
 /* "Hemorrhage" leaves a type open unless that type is denied by name, or another that it may mean is present;
- * or, if it is in doubt itself, doubtful. "Extra-axial" leaves subarachnoid open unless "subdural or
- * epidural" is said too. */
+ * or, if it is in doubt itself, doubtful, or unless two others are. "Extra-axial" leaves subarachnoid open
+ * unless "subdural or epidural" is said too. */
 static void close_open(tally *t, int label, unsigned present, unsigned doubtful) {
     static const int open[] = {IMPRESSION_OPEN, OPEN};
     quote *first = t->first[label];
     const bool denied = first[IMPRESSION_DENIED].to || first[DENIED].to;
     for (int i = 0; i < 2; i++) {
         quote *q = &first[open[i]];
+        const unsigned named = q->types & doubtful, several = named & (named - 1);
         const bool narrower = (q->types & t->narrow) == t->narrow && !(t->narrow >> label & 1);
-        if (denied || (q->types & present) || (q->doubtful && (q->types & doubtful)) ||
-            (t->narrow && narrower))
+        if (denied || (q->types & present) || (q->doubtful ? named : several) || (t->narrow && narrower))
             q->to = 0;
     }
+}
+
+static bool is_doubt(int rank) {
+    return rank == DOUBTFUL || rank == IMPRESSION_DOUBTFUL || rank == SUPERSEDED_OPEN;
 }
 
 static void decide_types(tally *t, answer *a) {
@@ -141,7 +154,7 @@ static void decide_types(tally *t, answer *a) {
     for (int l = 1; l < ICH_LABELS; l++) {
         const int rank = best_named_rank(t->first[l]);
         if (rank < RANKS && meaning[rank] == 1) present |= 1U << l;
-        if (rank == DOUBTFUL || rank == IMPRESSION_DOUBTFUL) doubtful |= 1U << l;
+        if (is_doubt(rank)) doubtful |= 1U << l;
     }
     for (int l = 1; l < ICH_LABELS; l++) {
         close_open(t, l, present, doubtful);
@@ -155,7 +168,7 @@ static void decide_any(tally *t, answer *a) {
     int best = RANKS;
     for (int l = 1; l < ICH_LABELS; l++) {
         const int rank = best_rank(t->first[l]);
-        if (rank == DOUBTFUL || rank == IMPRESSION_DOUBTFUL) any[rank] = t->first[l][rank];
+        if (is_doubt(rank)) any[rank] = t->first[l][rank];
         if (rank < best && meaning[rank] == 1) best = rank, any[IMPRESSION_PRESENT] = t->first[l][rank];
     }
     take(a, ICH_ANY, any, best < RANKS ? IMPRESSION_PRESENT : best_rank(any));
@@ -198,7 +211,8 @@ static const char *section_name(int section) {
     static const char *const names[] = {[ICH_PLAIN] = "text",
                                         [ICH_SECTION_SILENT] = "silent",
                                         [ICH_SECTION_FINDINGS] = "findings",
-                                        [ICH_SECTION_IMPRESSION] = "impression"};
+                                        [ICH_SECTION_IMPRESSION] = "impression",
+                                        [ICH_SECTION_SUPERSEDED] = "superseded"};
     return names[section];
 }
 
@@ -216,11 +230,9 @@ static void put_types(FILE *stream, unsigned types) {
 }
 
 static void explain_clause(FILE *stream, const ich_clause *c) {
-    static const char *const status[] = {[ICH_PRESENT] = "present",
-                                         [ICH_DOUBTFUL] = "doubtful",
-                                         [ICH_DENIED] = "denied",
-                                         [ICH_DENIED_PARTLY] = "denied",
-                                         [ICH_SILENT] = "not counted"};
+    static const char *const status[] = {
+        [ICH_PRESENT] = "present", [ICH_DOUBTFUL] = "doubtful",    [ICH_ASKED] = "asked",
+        [ICH_DENIED] = "denied",   [ICH_DENIED_PARTLY] = "denied", [ICH_SILENT] = "not counted"};
     const ich_prose *p = c->prose;
     const ich_sentence *s = c->sentence;
     char words[QUOTE_BYTES];
@@ -263,8 +275,8 @@ static bool label_text(const job *j, const char *text, answer *a, ich_error *err
     ich_clause *c = j->clause;
     if (!ich_prose_read(&prose, j->lexicon, text, strlen(text), err)) return false;
     c->prose = &prose;
-    c->blood = c->outside = false;
-    c->context = c->described = 0;
+    c->blood = c->outside = c->answered = false;
+    c->context = c->described = c->spoken = 0;
     for (size_t i = 0; i < prose.n_sentences; i++) {
         c->sentence = &prose.sentences[i];
         ich_clause_parse(c, j->lexicon);

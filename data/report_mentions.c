@@ -5,6 +5,7 @@
 #include "report_internal.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     EXTENSIONS = 1 << ICH_INTRAVENTRICULAR | 1 << ICH_SUBARACHNOID | 1 << ICH_SUBDURAL,
@@ -46,6 +47,12 @@ static void sort_items(ich_clause *c, const ich_lexicon *lexicon) {
         c->items[c->n_items++] = item;
         k = item.end;
     }
+}
+
+bool ich_says(const ich_clause *c, int i, const char *word) {
+    const ich_token *t = &c->prose->tokens[c->items[i].first];
+    return strlen(word) == t->end - t->start &&
+           !strncasecmp(c->prose->text + t->start, word, t->end - t->start);
 }
 
 static bool is_joint(int cls) { return cls == ICH_AND || cls == ICH_COMMA || cls == ICH_VERSUS; }
@@ -151,13 +158,20 @@ static ich_mention *add_mention(ich_clause *c, int first, int head, unsigned typ
 
 /* -- heads --------------------------------------------------------------------------------------------- */
 
-/* "This may represent hemorrhage": speaks of what the sentence before described. */
+static bool has_class(const ich_clause *c, int cls) {
+    for (int i = c->body; i < c->n_items; i++)
+        if (c->items[i].cls == cls) return true;
+    return false;
+}
+
+/* "This may represent hemorrhage", "hemorrhage versus calcium": speaks of what the sentence before
+ * described. */
 static bool is_referring(const ich_clause *c, int first) {
     for (int i = first - 1; i >= c->body; i--)
-        if (c->items[i].cls == ICH_SURE || c->items[i].cls == ICH_DOUBT_BEFORE ||
+        if (ich_is_sure(c->items[i].cls) || c->items[i].cls == ICH_DOUBT_BEFORE ||
             c->items[i].cls == ICH_DOUBT_NEXT)
             return true;
-    return false;
+    return has_class(c, ICH_VERSUS) || has_class(c, ICH_DOUBT_AFTER);
 }
 
 /* "subdural collection, chronic hematoma or hygroma" */
@@ -180,7 +194,9 @@ static void add_each(ich_clause *c, ich_mention *m) {
 static void add_untyped(ich_clause *c, int head, int first, const group *g) {
     ich_mention *m = add_mention(c, first, head, c->items[head].types);
     const ich_place_search s = ich_place_behind(c, head);
-    if (g->outside || (s.outside && !g->place)) m->outside = true;
+    const bool named =
+        m->cls == ICH_FINDING && ich_is_type_single(m->types); /* "EDH under the temporal bone" */
+    if (g->outside || (named ? ich_outside_behind(c, head) : s.outside && !g->place)) m->outside = true;
     if (m->outside) m->last = s.last;
     if (m->outside || m->types != ICH_ALL_TYPES) return;
     const bool elsewhere = !g->place && s.types;
@@ -194,6 +210,7 @@ static void add_untyped(ich_clause *c, int head, int first, const group *g) {
     if (!types) types = ich_place_described(c, first);
     if (!types && is_referring(c, first)) types = c->described;
     m->loosely_outside = (c->outside && !g->place && !s.certain) || (!types && ich_outside_before(c, first));
+    m->regional = types == ICH_ALL_TYPES; /* no other place leaves all */
     if (!types) types = c->context;
     if (types) m->types = (uint8_t)types;
     if (elsewhere && s.types == s.each) add_each(c, m);
@@ -238,17 +255,11 @@ static void add_head(ich_clause *c, int head) {
     }
 }
 
-static bool has_class(const ich_clause *c, int cls) {
-    for (int i = c->body; i < c->n_items; i++)
-        if (c->items[i].cls == cls) return true;
-    return false;
-}
-
 /* "low-density collections in keeping with hygromas" */
 static bool is_named_other(const ich_clause *c, int head) {
     bool sure = false;
     for (int i = head + 1; i < c->n_items; i++) {
-        if (c->items[i].cls == ICH_SURE) sure = true;
+        if (ich_is_sure(c->items[i].cls)) sure = true;
         if (c->items[i].cls == ICH_OTHER && sure) return true;
     }
     return false;
@@ -319,17 +330,20 @@ static void add_density(ich_clause *c, int head) {
 }
 
 /* "hemorrhage, mostly intraventricular": an adjective that needs a head has one before it; or
- * "Intraventricular: yes", where the value is its head. */
+ * "Intraventricular: yes", "Intraparenchymal: left frontal lobe, 12 mL", where the value is its head. */
 static void add_trailing_kind(ich_clause *c, int i) {
     const int next = ich_class_at(c, i + 1), value = next == ICH_SEPARATOR ? ich_class_at(c, i + 2) : next;
     const bool ends = next < 0 || next == ICH_COMMA || next == ICH_SIGN || next == ICH_AND;
-    if (ich_is_type_single(c->items[i].types) && (value == ICH_AFFIRMED || (ends && c->n_mentions > 0)))
+    const bool located = c->blood && next == ICH_SEPARATOR && ich_place_only(c, i + 2);
+    if (ich_is_type_single(c->items[i].types) &&
+        (value == ICH_AFFIRMED || located || (ends && c->n_mentions > 0)))
         add_mention(c, i, i, c->items[i].types);
 }
 
 /* "Hemorrhage: yes. Location: left thalamus." */
 static void add_site(ich_clause *c) {
-    if (!c->blood || ich_class_at(c, 0) != ICH_SITE) return;
+    const bool named = c->n_items > 0 && c->items[0].end - c->items[0].first > 1; /* "Hemorrhage location:" */
+    if (!(c->blood || named) || ich_class_at(c, 0) != ICH_SITE) return;
     const ich_place_search s = ich_place_behind(c, 0);
     if (ich_is_type_single(s.types)) add_mention(c, 0, 0, s.types)->last = s.last;
 }
@@ -349,7 +363,9 @@ static void join_versus(ich_clause *c) {
         bool versus = false;
         for (int k = before ? before->head + 1 : m->head; k < m->head; k++) {
             if (c->items[k].cls == ICH_VERSUS) versus = true;
-            if (!ich_is_modifier(c->items[k].cls) && c->items[k].cls != ICH_VERSUS) before = NULL;
+            const int cls = c->items[k].cls;
+            if (!ich_is_modifier(cls) && cls != ICH_VERSUS && cls != ICH_SIGN && cls != ICH_DETERMINER)
+                before = NULL;
         }
         if (before && versus && !before->outside && !m->outside) {
             before->types |= m->types;

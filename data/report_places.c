@@ -43,12 +43,12 @@ static bool take_place(ich_place_search *s, const ich_item *item, int i) {
     return true;
 }
 
-/* "hemorrhage, left thalamus": nothing but a place up to the next comma or the end. */
-static bool is_place_phrase(const ich_clause *c, int i) {
+bool ich_place_only(const ich_clause *c, int i) {
     bool place = false;
     for (; i < c->n_items && c->items[i].cls != ICH_COMMA && c->items[i].cls != ICH_SIGN; i++) {
         const int cls = c->items[i].cls;
         place = place || cls == ICH_PLACE || cls == ICH_LOBE || cls == ICH_OUTSIDE;
+        if (cls == ICH_WATERY) return false;
         if (!ich_is_modifier(cls) && cls != ICH_LINK && cls != ICH_DETERMINER && cls != ICH_AND &&
             cls != ICH_SPACE)
             return false;
@@ -77,11 +77,11 @@ static bool pass(const ich_clause *c, ich_place_search *s, int i) {
         if (!s->placed && !ich_is_description(ich_class_at(c, i - 1))) s->linked = s->adjacent = false;
         return true; /* "in the third and fourth ventricles" */
     case ICH_COMMA:
-        if (s->placed && is_place_phrase(c, i + 1)) { /* "in the thalamus, both ventricles and …" */
+        if (s->placed && ich_place_only(c, i + 1)) { /* "in the thalamus, both ventricles and …" */
             join_place(s);
             return true;
         }
-        s->linked = !s->placed && is_place_phrase(c, i + 1);
+        s->linked = !s->placed && ich_place_only(c, i + 1);
         s->adjacent = s->adjacent && ich_class_at(c, i - 1) == ICH_AFFIRMED; /* "ICH: yes, right thalamus" */
         return !s->placed || next == ICH_AND || next == ICH_LINK;
     case ICH_PLAIN:
@@ -98,6 +98,7 @@ static bool pass(const ich_clause *c, ich_place_search *s, int i) {
     case ICH_DOUBT_AFTER:
     case ICH_EARLIER:
     case ICH_SURE:
+    case ICH_BEING:
         return true;
     default:
         return ich_is_description(cls);
@@ -142,8 +143,8 @@ uint8_t ich_place_before(const ich_clause *c, int first) {
         if (cls == ICH_PLACE && close) return item->types;
         if (is_named_place(item) && !lobe && (close || item->types == 1 << ICH_INTRAPARENCHYMAL))
             lobe = item->types;
-        if (cls == ICH_COMMA || ich_is_break(cls) || cls == ICH_DENY_BEFORE || cls == ICH_BLOOD ||
-            cls == ICH_FINDING)
+        if (cls == ICH_COMMA || (ich_is_break(cls) && !ich_says(c, i, "with")) || cls == ICH_DENY_BEFORE ||
+            cls == ICH_BLOOD || cls == ICH_FINDING)
             break;
         if (cls != ICH_LINK && cls != ICH_DETERMINER && cls != ICH_AFFIRMED && cls != ICH_FILLER &&
             cls != ICH_SPACE && cls != ICH_LOBE && !ich_is_description(cls))
@@ -158,7 +159,8 @@ uint8_t ich_place_described(const ich_clause *c, int first) {
     int dense = -1;
     for (int i = first - 1; i >= c->body; i--) {
         const ich_item *item = &c->items[i];
-        if (item->cls == ICH_PLACE && !place && item->types != ICH_ALL_TYPES) place = item->types;
+        const bool named = item->cls == ICH_PLACE || (ich_is_kind(item->cls) && !item->used);
+        if (named && !place && item->types != ICH_ALL_TYPES) place = item->types;
         if (item->cls == ICH_LOBE && !lobe) lobe = item->types;
         if (item->cls == ICH_DENSE) dense = i;
         if (item->cls == ICH_OUTSIDE && !place && !lobe) return 0;

@@ -3,8 +3,6 @@
  * list of what is denied ends: ", small left subdural hematoma" was seen, whatever was denied before the
  * comma. */
 #include "report_internal.h"
-#include <string.h>
-#include <strings.h>
 
 enum { FAR_BEFORE = 80, FAR_BEHIND = 40 }; /* items */
 
@@ -28,18 +26,16 @@ typedef struct verdict {
 
 static const verdict nothing = {-1, -1, -1, -1, -1, -1};
 
-/* Is the item this very word or sign? */
-static bool says(const ich_clause *c, int i, const char *word) {
-    const ich_token *t = &c->prose->tokens[c->items[i].first];
-    return strlen(word) == t->end - t->start &&
-           !strncasecmp(c->prose->text + t->start, word, t->end - t->start);
-}
-
 /* Does the clause end behind the item? "SDH: no", "SAH possible", "hemorrhage is difficult to exclude". */
 static bool ends_clause(const ich_clause *c, int i) {
     const int next = ich_class_at(c, i + 1);
-    return next < 0 || next == ICH_COMMA || next == ICH_SIGN || (next == ICH_AND && says(c, i + 1, "/")) ||
+    return next < 0 || next == ICH_COMMA || next == ICH_SIGN ||
+           (next == ICH_AND && ich_says(c, i + 1, "/")) ||
            (ich_is_break(next) && c->items[i].cls != ICH_DENY_BEFORE);
+}
+
+static bool is_or(const ich_clause *c, int i) {
+    return ich_class_at(c, i) == ICH_AND && ich_says(c, i, "or");
 }
 
 /* -- before -------------------------------------------------------------------------------------------- */
@@ -49,10 +45,10 @@ static bool ends_clause(const ich_clause *c, int i) {
 static bool is_fresh(const ich_clause *c, int joint, const ich_mention *m) {
     const int next = ich_class_at(c, joint + 1);
     bool seen = false, head = false;
-    if (c->items[joint].cls == ICH_AND && !says(c, joint, "and")) return false;
+    if (c->items[joint].cls == ICH_AND && !ich_says(c, joint, "and")) return false;
     const int behind = m->last + (ich_class_at(c, m->last + 1) == ICH_COMMA ? 2 : 1);
-    if (ich_class_at(c, behind) == ICH_AND && says(c, behind, "or")) return false; /* the list goes on */
-    if (next == ICH_NUMBER || next == ICH_SURE) return true;
+    if (ich_class_at(c, behind) == ICH_AND && ich_says(c, behind, "or")) return false; /* the list goes on */
+    if (next == ICH_NUMBER || ich_is_sure(next)) return true;
     if (next == ICH_LINK) return false;
     for (int i = joint + 1; i <= m->head; i++) {
         const int cls = c->items[i].cls;
@@ -74,9 +70,10 @@ static bool denies_change(const ich_clause *c, int deny) {
 
 /* "no acute component in the subdural hematoma": what stands behind "in the" is taken to exist. */
 static bool is_presupposed(const ich_clause *c, const ich_mention *m) {
-    const int link = m->first - 2;
-    return ich_class_at(c, m->first - 1) == ICH_DETERMINER && ich_class_at(c, link) == ICH_LINK &&
-           ich_class_at(c, link - 1) != ICH_AND && /* "resolution of this and of that" */
+    const int link = m->first - 2, article = m->first - 1;
+    return ich_class_at(c, article) == ICH_DETERMINER && ich_class_at(c, link) == ICH_LINK &&
+           !ich_says(c, article, "a") && !ich_says(c, article, "an") && /* "no features of a bleed" */
+           ich_class_at(c, link - 1) != ICH_AND &&                      /* "resolution of this and of that" */
            (m->cls == ICH_BLOOD || m->cls == ICH_FINDING) && !m->outside;
 }
 
@@ -100,6 +97,34 @@ static bool is_turned(const ich_clause *c, int deny, const ich_mention *m) {
            leads_clause(c, deny);
 }
 
+/* "There is not, on this scan, any hemorrhage": "any" belongs to a denial, however far. */
+static bool is_of_any(const ich_clause *c, const ich_mention *m) {
+    for (int i = m->first; i <= m->head; i++)
+        if (ich_says(c, i, "any")) return true;
+    return false;
+}
+
+/* "Mycotic aneurysms suspected: bleed", "concern for abuse: bilateral SDH": what is in doubt stands before
+ * the colon. */
+static bool is_of_another(const ich_clause *c, int doubt, const ich_mention *m) {
+    bool named = c->items[doubt].cls == ICH_DOUBT_NEXT && doubt > c->body;
+    for (int i = doubt + 1; i < m->first; i++) {
+        const int cls = c->items[i].cls;
+        if (cls == ICH_SEPARATOR) return named;
+        named = named || cls == ICH_OTHER || (cls == ICH_PLAIN && !ich_says(c, i, "following"));
+    }
+    return false;
+}
+
+/* "Favored to be hygroma over SDH": leads "over" from the likelier to the less likely? */
+static bool is_outweighed(const ich_clause *c, int over) {
+    if (ich_class_at(c, over) != ICH_LINK || !ich_says(c, over, "over")) return false;
+    if (ich_class_at(c, over - 1) != ICH_OTHER) return false;
+    for (int i = over - 2; i >= c->body && c->items[i].cls != ICH_COMMA; i--)
+        if (ich_is_sure(c->items[i].cls)) return true;
+    return false;
+}
+
 static void look_before(const ich_clause *c, const ich_mention *m, verdict *v) {
     bool near = true; /* no comma, no "and", no link but "of" so far */
     bool comma = false, fresh = false;
@@ -107,7 +132,7 @@ static void look_before(const ich_clause *c, const ich_mention *m, verdict *v) {
         const int cls = c->items[i].cls;
         if (ich_is_break(cls)) return;
         if (cls == ICH_HYPOTHETICAL) v->hypothetical = i;
-        if (cls == ICH_DENY_BEFORE && ends_clause(c, i))
+        if (cls == ICH_DENY_BEFORE && ends_clause(c, i) && !is_of_any(c, m))
             return; /* "SDH (no), SAH": a value of what is before it */
         if (cls == ICH_DENY_BEFORE && v->denied < 0 && !fresh) {
             if (denies_change(c, i))
@@ -117,10 +142,10 @@ static void look_before(const ich_clause *c, const ich_mention *m, verdict *v) {
         }
         if (cls == ICH_DENY_BEFORE) return;
         if (cls == ICH_DENY_AFTER && is_turned(c, i, m)) v->denied = i;
-        if (cls == ICH_DOUBT_BEFORE && v->doubted < 0) v->doubted = i, near = true;
-        if (cls == ICH_DOUBT_NEXT && v->doubted < 0 && near) v->doubted = i;
+        if (cls == ICH_DOUBT_BEFORE && v->doubted < 0 && !is_of_another(c, i, m)) v->doubted = i, near = true;
+        if (cls == ICH_DOUBT_NEXT && v->doubted < 0 && near && !is_of_another(c, i, m)) v->doubted = i;
         if (cls == ICH_DOUBT_AFTER && v->doubted < 0 && near && leads_clause(c, i)) v->doubted = i;
-        if (cls == ICH_VERSUS && v->doubted < 0 && near) v->doubted = i;
+        if ((cls == ICH_VERSUS || is_outweighed(c, i)) && v->doubted < 0 && near) v->doubted = i;
         const bool of_list =
             !comma && c->items[i].end - c->items[i].first > 1; /* "history of infarct and SDH" */
         if (cls == ICH_PAST_BEFORE && (near || of_list)) v->past = i;
@@ -153,12 +178,13 @@ static bool is_listed(const ich_clause *c, const ich_mention *m, int head) {
     return joined;
 }
 
-/* "Subdural: -", "SDH (-)" */
+/* "Subdural: -", "SDH (-)", "SDH -." */
 static bool is_minus(const ich_clause *c, int i) {
     const ich_token *tokens = c->prose->tokens;
+    const int left = ich_class_at(c, i - 1), next = ich_class_at(c, i + 1);
     return ich_class_at(c, i) == ICH_SEPARATOR && tokens[c->items[i].first].kind == '-' &&
            ends_clause(c, i) &&
-           (ich_class_at(c, i - 1) == ICH_SEPARATOR || ich_class_at(c, i - 1) == ICH_SIGN);
+           (left == ICH_SEPARATOR || left == ICH_SIGN || next == ICH_SIGN || next == ICH_COMMA);
 }
 
 static void look_behind(const ich_clause *c, const ich_mention *m, verdict *v) {
@@ -183,11 +209,14 @@ static void look_behind(const ich_clause *c, const ich_mention *m, verdict *v) {
         if (crossed && (cls == ICH_PLAIN || (cls == ICH_LOBE && !headed) || v->continuing >= 0)) return;
         if (broken) continue;
         if ((cls == ICH_DENY_BEFORE && !alone) || (cls == ICH_DENY_AFTER && other)) return;
+        if (cls == ICH_DENY_AFTER && is_or(c, i - 1) && !alone) return; /* "SDH or normal sinus" */
         if (cls == ICH_DENY_AFTER || cls == ICH_DENY_BEFORE || is_minus(c, i)) {
             if (v->denied < 0) v->denied = i;
             return;
         }
-        if (cls == ICH_VERSUS && (!crossed || i == m->last + 2) && v->doubted < 0) v->doubted = i;
+        const bool compares = ich_class_at(c, i + 1) == ICH_NUMBER; /* "6 mm vs 9 mm" */
+        if (cls == ICH_VERSUS && !compares && (!crossed || i == m->last + 2) && v->doubted < 0)
+            v->doubted = i;
         const bool clause =
             c->items[i].end - c->items[i].first > 1; /* "has been evacuated", not "SDH evacuation" */
         if (cls == ICH_PAST_AFTER && (i == m->last + 1 || clause)) v->past = i;
@@ -206,6 +235,47 @@ static bool is_partial(const ich_clause *c, const ich_mention *m, int deny) {
     for (int i = deny + 1; i <= m->head; i++)
         if (c->items[i].cls == ICH_LIMITING) return true;
     return m->cls == ICH_ABNORMALITY;
+}
+
+static bool is_other(int cls) { return cls == ICH_OTHER || cls == ICH_LOOKALIKE; }
+
+/* The first item at or beyond i that neither describes nor points. */
+static int beyond(const ich_clause *c, int i, int step) {
+    while (ich_class_at(c, i) == ICH_DETERMINER || ich_class_at(c, i) == ICH_DENY_AFTER ||
+           (ich_class_at(c, i) >= 0 && ich_is_description(c->items[i].cls)))
+        i += step;
+    return i;
+}
+
+/* "hemorrhage or melanin", "laminar necrosis or hemorrhage", "compression or breakthrough": one or the other,
+ * unless both are blood. */
+static bool is_alternative(const ich_clause *c, const ich_mention *m) {
+    const int behind = beyond(c, m->last + 1, 1), before = beyond(c, m->first - 1, -1);
+    if (is_or(c, behind)) {
+        const int cls = ich_class_at(c, beyond(c, behind + 1, 1));
+        if (is_other(cls) || cls == ICH_PLAIN) return true;
+    }
+    if (!is_or(c, before)) return false;
+    const int cls = ich_class_at(c, beyond(c, before - 1, -1));
+    return is_other(cls) || cls == ICH_PLAIN || m->cls == ICH_EXTENSION;
+}
+
+/* "The suspected SDH is a normal sinus": the item that says so, -1: none. */
+static int explained_at(const ich_clause *c, const ich_mention *m) {
+    for (int i = m->last + 1; i < c->n_items && !ich_is_break(c->items[i].cls); i++)
+        if (c->items[i].cls == ICH_BEING) return is_other(ich_class_at(c, beyond(c, i + 1, 1))) ? i : -1;
+    return -1;
+}
+
+/* "?SAH" before anything was said of the scan: what the scan was asked for. */
+static bool is_asked(const ich_clause *c, const ich_mention *m, int doubt) {
+    if (c->answered || m->section == ICH_SECTION_IMPRESSION || !ich_says(c, doubt, "?")) return false;
+    for (int i = c->body; i < m->first; i++) {
+        const int cls = c->items[i].cls;
+        if (cls == ICH_DENSE || cls == ICH_PLACE || cls == ICH_LOBE || cls == ICH_STOP || is_other(cls))
+            return false;
+    }
+    return true;
 }
 
 /* "Hemorrhage:" before what is said of it in the same sentence, or in the lines below. */
@@ -232,15 +302,27 @@ static int find_within(const ich_clause *c, const ich_mention *m, int cls) {
     return -1;
 }
 
+static void doubt(const ich_clause *c, ich_mention *m, int trigger) {
+    if (is_asked(c, m, trigger))
+        decide(m, ICH_ASKED, "asked", trigger);
+    else
+        decide(m, ICH_DOUBTFUL, "in doubt", trigger);
+}
+
 static void judge(const ich_clause *c, ich_mention *m) {
     verdict before = nothing, behind = nothing;
     look_before(c, m, &before);
     look_behind(c, m, &behind);
     if (is_cause(c, m)) behind.denied = -1;
+    if (ich_is_sure(ich_class_at(c, m->last + 1)) && ends_clause(c, m->last + 1))
+        before.doubted = -1; /* "suspicious density: SDH likely" */
     const bool denied = before.denied >= 0 || behind.denied >= 0;
     const int near = behind.continuing >= 0 ? behind.continuing : before.continuing;
     const int there = near >= 0 ? near : find_within(c, m, ICH_CONTINUING);
     const int past = before.past >= 0 ? before.past : before.earlier >= 0 ? before.earlier : behind.past;
+    const int explained = before.doubted >= 0 || past >= 0 ? explained_at(c, m) : -1;
+    const bool reported =
+        before.past >= 0 && before.past < before.doubted; /* "another CT showed possible SDH" */
     if (m->outside || (m->loosely_outside && !denied))
         decide(m, ICH_SILENT, "a look-alike, or outside the brain's coverings", -1);
     else if (m->cls == ICH_NO_READING)
@@ -255,15 +337,19 @@ static void judge(const ich_clause *c, ich_mention *m) {
     else if (is_title(c, m))
         decide(m, ICH_SILENT, "a title", -1);
     else if (behind.doubted >= 0)
-        decide(m, ICH_DOUBTFUL, "in doubt", behind.doubted);
+        doubt(c, m, behind.doubted);
     else if (denied)
         deny(c, m, behind.denied >= 0 ? behind.denied : before.denied);
-    else if (before.doubted >= 0)
-        decide(m, ICH_DOUBTFUL, "in doubt", before.doubted);
+    else if (explained >= 0)
+        decide(m, ICH_DENIED, "explained as something else", explained);
+    else if (before.doubted >= 0 && !reported)
+        doubt(c, m, before.doubted);
     else if (past >= 0 && there < 0)
         decide(m, ICH_SILENT, "of an earlier time", past);
     else if (m->watery)
         decide(m, ICH_DOUBTFUL, "a collection that may hold no blood", -1);
+    else if (is_alternative(c, m))
+        decide(m, ICH_DOUBTFUL, "one of two, of which the other is no blood", -1);
     else
         decide(m, ICH_PRESENT, there >= 0 ? "still there" : "said without doubt", there);
 }
@@ -277,6 +363,49 @@ static void measure(const ich_clause *c, ich_mention *m) {
     m->to = tokens[c->items[last].end - 1].end;
 }
 
+/* Blood of no type of its own is that spoken of before, if it is what remains of it ("SDH evacuated; residual
+ * blood") or the same sentence goes on to doubt it ("artifact favored over SAH, but blood is not
+ * excluded"). */
+static void refer(ich_clause *c, ich_mention *m) {
+    if (m->regional && m->status != ICH_DOUBTFUL) m->types = 1 << ICH_INTRAPARENCHYMAL;
+    if (m->types != ICH_ALL_TYPES || m->cls != ICH_BLOOD || find_within(c, m, ICH_LIMITING) >= 0) return;
+    if (m->status == ICH_PRESENT && find_within(c, m, ICH_CONTINUING) >= 0 && c->spoken) m->types = c->spoken;
+    for (const ich_mention *k = c->mentions; k < m && m->status == ICH_DOUBTFUL; k++)
+        if (k->status == ICH_DOUBTFUL && ich_is_type_single(k->types)) m->types = k->types;
+}
+
+/* "An epidural or a subdural hematoma": blood for certain, of one type or the other. */
+static void join_or(const ich_clause *c, ich_mention *a, ich_mention *b) {
+    bool joined = false;
+    if (a->status != ICH_PRESENT || b->status != ICH_PRESENT || a->outside || b->outside) return;
+    for (int i = a->first; i <= b->head; i++) {
+        const int cls = c->items[i].cls;
+        joined = joined || is_or(c, i);
+        if (!is_or(c, i) && !is_head(cls) && !ich_is_modifier(cls) && cls != ICH_DETERMINER) return;
+    }
+    if (joined) a->types |= b->types, b->types = a->types;
+}
+
+static void carry(ich_clause *c, const ich_mention *m) {
+    const bool denied = m->status == ICH_DENIED || m->status == ICH_DENIED_PARTLY;
+    c->blood = c->blood || (!m->outside && m->status == ICH_PRESENT);
+    if (ich_is_type_single(m->types) && !m->outside && !denied) c->spoken = m->types;
+}
+
+/* Does the sentence tell of the brain, as a reading does and the reason for a scan does not? */
+static bool answers(const ich_clause *c) {
+    if (c->sentence->section == ICH_SECTION_SILENT) return false;
+    for (int i = 0; i < c->n_mentions; i++)
+        if (c->mentions[i].status != ICH_SILENT && c->mentions[i].status != ICH_ASKED) return true;
+    for (int i = c->body; i < c->n_items; i++) {
+        const int cls = c->items[i].cls;
+        if (cls == ICH_DENSE || cls == ICH_WATERY || cls == ICH_PLACE || cls == ICH_LOBE || cls == ICH_STOP ||
+            cls == ICH_SPACE)
+            return true;
+    }
+    return false;
+}
+
 void ich_clause_judge(ich_clause *c) {
     for (int i = 0; i < c->n_mentions; i++) {
         ich_mention *m = &c->mentions[i];
@@ -284,7 +413,10 @@ void ich_clause_judge(ich_clause *c) {
             decide(m, ICH_SILENT, "its section tells no findings", -1);
         else
             judge(c, m);
+        refer(c, m);
+        if (i > 0) join_or(c, m - 1, m);
         measure(c, m);
-        c->blood = c->blood || (!m->outside && m->status == ICH_PRESENT);
+        carry(c, m);
     }
+    c->answered = c->answered || answers(c);
 }

@@ -95,7 +95,7 @@ static size_t heading_end(const reader *r, size_t k) {
 }
 
 static bool is_section(const ich_phrase *phrase) {
-    return phrase && phrase->cls >= ICH_SECTION_SILENT && phrase->cls <= ICH_SECTION_IMPRESSION;
+    return phrase && phrase->cls >= ICH_SECTION_SILENT && phrase->cls <= ICH_SECTION_SUPERSEDED;
 }
 
 static const ich_phrase *section_at(const reader *r, size_t k) {
@@ -118,7 +118,7 @@ static bool expects_more(const reader *r, size_t k) {
     const int cls = phrase->cls;
     return cls == ICH_KIND || cls == ICH_KIND_NOUN || cls == ICH_ADJECTIVE || cls == ICH_SPECIFIC ||
            cls == ICH_LIMITING || cls == ICH_CONTINUING || cls == ICH_AND || cls == ICH_LINK ||
-           cls == ICH_STOP || cls == ICH_DETERMINER || cls == ICH_SURE || cls == ICH_DENY_BEFORE ||
+           cls == ICH_STOP || cls == ICH_DETERMINER || ich_is_sure(cls) || cls == ICH_DENY_BEFORE ||
            cls == ICH_DOUBT_BEFORE || cls == ICH_DOUBT_NEXT;
 }
 
@@ -159,13 +159,25 @@ static bool is_leading_question(const reader *r, size_t mark) {
     return mark == 0 || t[mark - 1].end < t[mark].start || t[mark - 1].kind == '(';
 }
 
-/* "Hemorrhage? None." */
+/* "Hemorrhage? None." "Blood? Not seen." */
 static bool is_answer(const reader *r, size_t k) {
-    const ich_phrase *phrase = ich_lexicon_match(r->lexicon, r->prose->tokens + k, 1);
+    const ich_phrase *phrase = ich_lexicon_match(r->lexicon, r->prose->tokens + k, r->prose->n_tokens - k);
     const int cls = phrase ? phrase->cls : ICH_PLAIN;
-    const bool ends =
-        k + 1 == r->prose->n_tokens || r->prose->tokens[k + 1].kind == '.' || lines_before(r, k + 1);
+    const size_t end = k + (phrase ? phrase->n : 1);
+    const bool ends = end == r->prose->n_tokens || r->prose->tokens[end].kind == '.' || lines_before(r, end);
     return ends && (cls == ICH_DENY_BEFORE || cls == ICH_DENY_AFTER || cls == ICH_AFFIRMED);
+}
+
+/* "SDH on Monday; it has been drained", "... This cannot be excluded": a pronoun's verdict is on what stands
+ * before it. */
+static bool is_verdict(const reader *r, size_t k) {
+    const size_t left = r->prose->n_tokens - k;
+    const ich_phrase *of = ich_lexicon_match(r->lexicon, r->prose->tokens + k, left);
+    if (!of || (of->cls != ICH_FILLER && of->cls != ICH_DETERMINER) || of->n >= left || lines_before(r, k))
+        return false;
+    const ich_phrase *said = ich_lexicon_match(r->lexicon, r->prose->tokens + k + of->n, left - of->n);
+    return said && said->n > 1 &&
+           (said->cls == ICH_DENY_AFTER || said->cls == ICH_PAST_AFTER || said->cls == ICH_DOUBT_AFTER);
 }
 
 /* "1) No fracture 2) SDH", but not "(series 2) shows". */
@@ -179,8 +191,8 @@ static bool in_brackets(const reader *r, size_t first, size_t k) {
 static bool begins_sentence(const reader *r, size_t k, size_t first) {
     const char before = k ? r->prose->tokens[k - 1].kind : 0;
     if (k == 0 || k - first >= ICH_SENTENCE_TOKENS) return true;
-    if (before == '.' && ends_at_stop(r, k)) return true;
-    if (before == '!' || before == ';') return true;
+    if (before == '.' && ends_at_stop(r, k)) return !is_verdict(r, k);
+    if (before == '!' || before == ';') return !is_verdict(r, k);
     if (before == '?' && !is_leading_question(r, k - 1)) return !is_answer(r, k);
     if (lines_before(r, k)) return breaks_at_line(r, k);
     if (is_enumerator(r, k) && !in_brackets(r, first, k)) return true;
@@ -261,7 +273,9 @@ static bool has_reading_section(const reader *r) {
     for (size_t i = 0; i < r->prose->n_sentences; i++) {
         const ich_sentence *s = &r->prose->sentences[i];
         const ich_phrase *name = section_at(r, s->first);
-        if (name && name->cls != ICH_SECTION_SILENT && behind_section_name(r, s, name)) return true;
+        if (name && (name->cls == ICH_SECTION_FINDINGS || name->cls == ICH_SECTION_IMPRESSION) &&
+            behind_section_name(r, s, name))
+            return true;
     }
     return false;
 }
@@ -278,7 +292,7 @@ static void assign_sections(reader *r) {
         const size_t behind = name ? behind_section_name(r, s, name) : 0;
         const bool left = s->paragraph || (!reading && (s->line || r->one_line));
         if (behind) {
-            section = name->cls;
+            section = name->cls == ICH_SECTION_SUPERSEDED && !reading ? ICH_SECTION_FINDINGS : name->cls;
             inside = 0;
             s->first = (uint32_t)(behind < s->end ? behind : s->end);
         } else if (section == ICH_SECTION_SILENT && ((left && inside > 0) || is_anatomical(r, s))) {

@@ -86,9 +86,17 @@ static bool is_dash(const char *text, size_t count, size_t at, const glyph *g) {
 /* A tab between two fields of a line, not one that indents it. */
 static bool is_column(const char *text, size_t at) { return at > 0 && !strchr(" \t\r\n", text[at - 1]); }
 
+/* "h/o", "s/p", "c/w" */
+static bool is_shorthand(const char *text, size_t count, size_t at) {
+    return at > 0 && is_letter(ascii((unsigned char)text[at - 1]).c) && !alphanumeric_before(text, at - 1) &&
+           is_letter(glyph_at(text, count, at + 1).c) && !is_letter(glyph_at(text, count, at + 2).c) &&
+           !is_digit(glyph_at(text, count, at + 2).c);
+}
+
 static bool is_sign(const char *text, size_t count, size_t at, const glyph *g) {
     if (g->c == '-') return is_dash(text, count, at, g);
     if (g->c == '\t') return is_column(text, at);
+    if (g->c == '/' && is_shorthand(text, count, at)) return false;
     return strchr(",.;:?!()/&+=|", g->c) != NULL;
 }
 
