@@ -165,9 +165,10 @@ static void try_typed(audit *a) {
     ich_typed_shape typed;
     a->op = a->options->op;
     if (!ich_typed_parse(&typed, a->op, a->options->shape, &a->error)) return;
-    if (!strcmp(a->op, "loss")) {
+    const bool noisy = !strcmp(a->op, "noisy_loss");
+    if (noisy || !strcmp(a->op, "loss")) {
         snprintf(a->shape, sizeof a->shape, "%s", typed.text);
-        ich_loss_check(ich_typed_get(&typed, "n"), ich_typed_get(&typed, "labels"), add_layer, a);
+        ich_loss_check(ich_typed_get(&typed, "n"), ich_typed_get(&typed, "labels"), noisy, add_layer, a);
     }
     try_typed_layer(a, &typed);
     if (!a->error.text[0]) ich_kernel_typed(a->op, &typed, add_kernel, a, &a->error);

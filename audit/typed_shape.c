@@ -22,6 +22,7 @@ enum { MUST = -1, SIDE = 4096, WIDTH = 65536, WINDOW = 31, LENGTH = 4096, NUMBER
 #define STUDIES     {"slices", 1, LENGTH, MUST}, {"slices2", 0, LENGTH, 0}, {"slices3", 0, LENGTH, 0}, \
                     {"slices4", 0, LENGTH, 0}, {"c", 1, WIDTH, MUST}
 #define FLAG(NAME, USUAL) {NAME, 0, 1, USUAL}
+#define LOGITS      {"n", 1, ICH_LOSS_ROWS, MUST}, {"labels", 1, ICH_LOSS_LABELS, 6}
 #define ADDED       FLAG("added", 0) /* gradients are added to what is there */
 
 static const struct op {
@@ -48,7 +49,13 @@ static const struct op {
     {"attention_pool", ICH_DRAW_ANY, {STUDIES, {"heads", 1, WINDOW, 1}, ADDED}},
     {"mean_slices", ICH_DRAW_ANY, {STUDIES, ADDED}},
     {"max_slices", ICH_DRAW_DISTINCT, {STUDIES, ADDED}},
-    {"loss", ICH_DRAW_ANY, {{"n", 1, ICH_LOSS_ROWS, MUST}, {"labels", 1, ICH_LOSS_LABELS, 6}}},
+    {"top_slices", ICH_DRAW_DISTINCT, {STUDIES, {"top", 1, WIDTH, MUST}, ADDED}},
+    {"noisy_or", ICH_DRAW_ANY, {STUDIES, ADDED}},
+    {"smoothness", ICH_DRAW_ANY, {STUDIES, ADDED}},
+    {"layer_norm", ICH_DRAW_ANY, {STUDIES, ADDED}},
+    {"self_attention", ICH_DRAW_ANY, {STUDIES, {"heads", 1, WINDOW, 1}, ADDED}},
+    {"loss", ICH_DRAW_ANY, {LOGITS}},
+    {"noisy_loss", ICH_DRAW_ANY, {LOGITS}},
     {"gemm", ICH_DRAW_ANY, {{"m", 1, WIDTH, MUST}, {"n", 1, WIDTH, MUST}, {"k", 1, WIDTH, MUST},
                             {"padding", 0, WIDTH, 0}, FLAG("ta", 0), FLAG("tb", 0), ADDED}},
     {"channel", ICH_DRAW_ANY, {{"rows", 1, NUMBERS, MUST}, {"c", 1, WIDTH, MUST}, FLAG("relu", 0)}},
@@ -156,6 +163,7 @@ static ich_layer_case case_of(const ich_typed_shape *typed) {
                  .bidirectional = GET("bidirectional"),
                  .heads = GET("heads"),
                  .gated = GET("gated"),
+                 .top = GET("top"),
                  .eps = 1e-5f,
                  .momentum = 0.1f,
                  .rate = (float)GET("percent") / 100},
