@@ -127,6 +127,11 @@ static void put_rsna_loss(FILE *stream, ich_level level, const level_figures *f)
                n, positives);
 }
 
+/* Which studies the figures are of. */
+static ich_part part_of(const ich_evaluate_options *o) {
+    return (ich_part){.only = o->split, .except = o->split ? NULL : o->choose_on};
+}
+
 static bool write_metrics(const ich_evaluate_options *o, const ich_joined j[ICH_LEVELS], const cut *at,
                           ich_error *err) {
     ich_output out;
@@ -147,7 +152,7 @@ static bool write_metrics(const ich_evaluate_options *o, const ich_joined j[ICH_
         put_macro(out.stream, level, &f);
         put_rsna_loss(out.stream, level, &f);
     }
-    if (!ich_localisation_write(o->predictions, o->truth, at->threshold, out.stream, err)) {
+    if (!ich_localisation_write(o->predictions, o->truth, part_of(o), at->threshold, out.stream, err)) {
         ich_output_abandon(&out);
         return false;
     }
@@ -257,11 +262,10 @@ typedef struct evaluation {
 
 static bool read_evaluation(const ich_evaluate_options *o, evaluation *e, ich_skipped *skipped,
                             ich_error *err) {
-    const ich_part part = {.only = o->split, .except = o->split ? NULL : o->choose_on};
     for (ich_level level = 0; level < ICH_LEVELS; level++)
         if (!ich_table_read_folder(&e->answers[level], o->predictions, level, false, err) ||
             !ich_table_read_folder(&e->truth[level], o->truth, level, true, err) ||
-            !ich_join(&e->answers[level], &e->truth[level], &e->truth[ICH_LEVEL_STUDY], level, part,
+            !ich_join(&e->answers[level], &e->truth[level], &e->truth[ICH_LEVEL_STUDY], level, part_of(o),
                       &e->joined[level], level == ICH_LEVEL_STUDY ? skipped : NULL, err))
             return false;
     if (!e->joined[ICH_LEVEL_STUDY].n[ICH_ANY])

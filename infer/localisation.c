@@ -269,19 +269,24 @@ static void put_figures(FILE *out, int label, const figures *f) {
                 c + 1, f->dice[c] / (double)f->studies, f->studies, f->studies);
 }
 
-bool ich_localisation_write(const char *predictions, const char *truth, double threshold, FILE *metrics,
-                            ich_error *err) {
+bool ich_localisation_write(const char *predictions, const char *truth, ich_part part, double threshold,
+                            FILE *metrics, ich_error *err) {
     tables t = {0};
+    ich_table splits = {0};
     figures f = {0};
     char *masks = ich_path_join(truth, "masks"), *heatmaps = ich_path_join(predictions, "heatmaps");
     bool done = (masks != NULL && heatmaps != NULL) || ich_fail(err, "%s: no memory for a path", truth);
     if (done && ich_path_exists(masks) && ich_path_exists(heatmaps)) {
-        done = open_tables(&t, predictions, err);
+        const bool all = !part.only && !part.except;
+        done = open_tables(&t, predictions, err) &&
+               (all || ich_table_read_folder(&splits, truth, ICH_LEVEL_STUDY, true, err));
         for (size_t r = 0; done && r < t.studies.n_rows; r++)
-            done = add_study(&t, r, predictions, truth, threshold, &f, err);
+            if (all || ich_takes_part(&splits, ich_csv_cell(&t.studies, r, t.id), part))
+                done = add_study(&t, r, predictions, truth, threshold, &f, err);
     }
     if (done && f.studies > 0) put_figures(metrics, t.label, &f);
     close_tables(&t);
+    ich_table_free(&splits);
     free(masks);
     free(heatmaps);
     return done;

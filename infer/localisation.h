@@ -5,25 +5,27 @@
  * does. What bleeds is the label that the heatmaps explain (about.csv): any type, or one.
  *
  *   pointing_game   share of slices whose hottest spot lies in the bleed or within 3 mm of it, in the slice's
- *                   plane; a slice without heat misses. Zhang et al. 2016, arXiv 1608.00507. Level slice:
- * those that bleed and are called positive, and (…_all) all that bleed. Level study: the slice of most
- * attention, of studies that bleed and are called positive; a slice that does not bleed misses hit_rate_top_K
- * share of studies that bleed, one of whose K slices of most attention does dice_at_T       2 |heat ≥ T and
- * bleed| / (|heat ≥ T| + |bleed|) over a study's voxels (Dice 1945), the mean over the studies that bleed
+ *                   plane; a slice without heat misses. Zhang et al. 2016, arXiv 1608.00507.
+ *                   Level slice: those that bleed and are called positive, and (…_all) all that bleed.
+ *                   Level study: the slice of most attention, of studies that bleed and are called positive;
+ *                   a slice that does not bleed misses
+ *   hit_rate_top_K  share of studies that bleed, one of whose K slices of most attention does
+ *   dice_at_T       2 |heat ≥ T and bleed| / (|heat ≥ T| + |bleed|) over a study's voxels (Dice 1945), the
+ *                   mean over the studies that bleed
  *
- * Calls: stats, data (csv, file, volume). Called by: evaluate.
+ * Calls: stats, tables, data (csv, file, volume). Called by: evaluate.
  */
 #ifndef ICH_INFER_LOCALISATION_H
 #define ICH_INFER_LOCALISATION_H
 
-#include "tensor/error.h"
+#include "infer/tables.h"
 #include <stdio.h>
 
-/* Adds the rows; none where the truth has no masks, or no predicted study has both mask and heatmap. A score
- * ≥ `threshold` is called positive. Fails on a mask or heatmap that cannot be read, or not laid over the
- * other.
+/* Adds the rows of the studies that take part; none where the truth has no masks, or no predicted study has
+ * both mask and heatmap. A score ≥ `threshold` is called positive. Fails on a mask or heatmap that cannot be
+ * read, or not laid over the other.
  */
-bool ich_localisation_write(const char *predictions, const char *truth, double threshold, FILE *metrics,
-                            ich_error *err);
+bool ich_localisation_write(const char *predictions, const char *truth, ich_part part, double threshold,
+                            FILE *metrics, ich_error *err);
 
 #endif

@@ -183,7 +183,9 @@ static void join_row(ich_joined *j, const ich_entry *answer, const ich_entry *tr
     j->rows++;
 }
 
-static bool takes_part(const ich_entry *study, ich_part part) {
+bool ich_takes_part(const ich_table *studies, const char *id, ich_part part) {
+    const ich_entry *study = ich_table_find(studies, &(ich_entry){.study = id});
+    if (!study) return true;
     const char *split = study->split ? study->split : "";
     return (!part.only || !strcmp(split, part.only)) && (!part.except || strcmp(split, part.except) != 0);
 }
@@ -201,7 +203,7 @@ static bool join_rows(const source *from, ich_level level, ich_part part, ich_jo
     for (size_t r = 0; r < from->answers->csv.n_rows; r++) {
         const ich_entry *a = &from->answers->entries[r], *t = ich_table_find(from->truth, a);
         const ich_entry *study = ich_table_find(from->studies, &(ich_entry){.study = a->study});
-        if (study && !takes_part(study, part)) continue;
+        if (!ich_takes_part(from->studies, a->study, part)) continue;
         if (t && study)
             join_row(j, a, t, &from->number[from->patient[study - from->studies->entries]]);
         else if (level == ICH_LEVEL_STUDY && skipped &&

@@ -51,6 +51,9 @@ typedef struct ich_part {
     const char *only, *except;
 } ich_part;
 
+/* Whether a study takes part, by the truth's table of studies; one that it does not know does. */
+bool ich_takes_part(const ich_table *studies, const char *study, ich_part part);
+
 /* Answers with the truth of the same study and slice. Splits and patients are those of `studies`, the truth's
  * table of studies; a study of which it names no patient is one of its own. Studies that the truth does not
  * know go to `skipped`; may be NULL: without a word. */

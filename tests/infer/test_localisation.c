@@ -60,18 +60,20 @@ static void write_study(const bench *b, const char *id) {
 
 /* -- rows ---------------------------------------------------------------------------------------------- */
 
-static bool localise(const bench *b, const char *out, ich_error *err) {
+static bool localise(const bench *b, const char *out, ich_part part, ich_error *err) {
     FILE *stream = fopen(out, "w");
     assert_non_null(stream);
     fputs("level,label,metric,value,ci_low,ci_high,method,n,n_positive\n", stream);
-    const bool done = ich_localisation_write(b->predictions, b->truth, 0.5, stream, err);
+    const bool done = ich_localisation_write(b->predictions, b->truth, part, 0.5, stream, err);
     assert_int_equal(fclose(stream), 0);
     return done;
 }
 
-static void read_rows(const bench *b, const char *out, ich_csv *rows) {
+static const ich_part all_studies = {0};
+
+static void read_rows(const bench *b, const char *out, ich_part part, ich_csv *rows) {
     ich_error err = {0};
-    if (!localise(b, out, &err) || !ich_csv_read(rows, out, &err)) fail_msg("%s", err.text);
+    if (!localise(b, out, part, &err) || !ich_csv_read(rows, out, &err)) fail_msg("%s", err.text);
 }
 
 static void expect(const ich_csv *rows, const char *level, const char *label, const char *metric,
@@ -129,7 +131,7 @@ static void peaks_attention_and_overlap_are_counted(void **state) {
     const bench b = make_bench(*state, "key,value\nheatmaps,any\n");
     ich_csv rows;
     write_studies(&b);
-    read_rows(&b, test_path(*state, "any.csv"), &rows);
+    read_rows(&b, test_path(*state, "any.csv"), all_studies, &rows);
     expect(&rows, "slice", "any", "pointing_game", 1, 2);
     expect(&rows, "slice", "any", "pointing_game_all", 2 / 3.0, 3);
     expect(&rows, "study", "any", "pointing_game", 0.5, 2);
@@ -145,9 +147,24 @@ static void one_type_is_judged_by_its_own_mask_and_column(void **state) {
     const bench b = make_bench(*state, "key,value\nheatmaps,subdural\n");
     ich_csv rows;
     write_studies(&b);
-    read_rows(&b, test_path(*state, "subdural.csv"), &rows);
+    read_rows(&b, test_path(*state, "subdural.csv"), all_studies, &rows);
     expect(&rows, "slice", "subdural", "pointing_game", 1, 1);
     expect(&rows, "study", "subdural", "hit_rate_top_1", 0, 1);
+    ich_csv_free(&rows);
+}
+
+static void only_studies_of_the_split_are_judged(void **state) {
+    const bench b = make_bench(*state, "key,value\nheatmaps,any\n");
+    ich_csv rows;
+    write_studies(&b);
+    test_write_text(test_path(b.truth, "studies.csv"),
+                    "study_id,any,split\nhit,1,test\nmiss,1,val\nclean,0,test\n");
+    read_rows(&b, test_path(*state, "test.csv"), (ich_part){.only = "test"}, &rows);
+    expect(&rows, "slice", "any", "pointing_game_all", 0.5, 2);
+    expect(&rows, "study", "any", "pointing_game", 1, 1);
+    ich_csv_free(&rows);
+    read_rows(&b, test_path(*state, "rest.csv"), (ich_part){.except = "test"}, &rows);
+    expect(&rows, "study", "any", "pointing_game", 0, 1);
     ich_csv_free(&rows);
 }
 
@@ -159,7 +176,7 @@ static void a_cold_slice_points_nowhere(void **state) {
     test_write_text(test_path(b.predictions, "studies.csv"), "study_id,any\nhit,0.9\n");
     test_write_text(test_path(b.predictions, "slices.csv"),
                     "study_id,slice_index,any,attention\nhit,0,0.9,0.7\nhit,1,0.1,0.3\n");
-    read_rows(&b, test_path(*state, "cold.csv"), &rows);
+    read_rows(&b, test_path(*state, "cold.csv"), all_studies, &rows);
     expect(&rows, "slice", "any", "pointing_game", 0, 1);
     expect(&rows, "study", "any", "pointing_game", 0, 1);
     ich_csv_free(&rows);
@@ -170,7 +187,7 @@ static void without_masks_there_are_no_rows(void **state) {
     ich_csv rows;
     test_write_text(test_path(b.predictions, "studies.csv"), tables_studies);
     test_write_text(test_path(b.predictions, "slices.csv"), tables_slices);
-    read_rows(&b, test_path(*state, "none.csv"), &rows);
+    read_rows(&b, test_path(*state, "none.csv"), all_studies, &rows);
     assert_int_equal(rows.n_rows, 0);
     ich_csv_free(&rows);
 }
@@ -182,10 +199,10 @@ static void what_does_not_lie_on_the_mask_is_named(void **state) {
     write_studies(&b);
     assert_true(ich_volume_write_hu(test_path(b.truth, "masks/hit.nii.gz"), &mask[0][0][0], NX, NY, NZ,
                                     turned, &err));
-    assert_false(localise(&b, test_path(*state, "turned.csv"), &err));
+    assert_false(localise(&b, test_path(*state, "turned.csv"), all_studies, &err));
     assert_non_null(strstr(err.text, "heatmaps/hit.nii.gz"));
     test_write_text(test_path(b.truth, "masks/hit.nii.gz"), "no scan");
-    assert_false(localise(&b, test_path(*state, "broken.csv"), &err));
+    assert_false(localise(&b, test_path(*state, "broken.csv"), all_studies, &err));
     assert_non_null(strstr(err.text, "masks/hit.nii.gz"));
 }
 
@@ -193,6 +210,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(peaks_attention_and_overlap_are_counted),
         cmocka_unit_test(one_type_is_judged_by_its_own_mask_and_column),
+        cmocka_unit_test(only_studies_of_the_split_are_judged),
         cmocka_unit_test(a_cold_slice_points_nowhere),
         cmocka_unit_test(without_masks_there_are_no_rows),
         cmocka_unit_test(what_does_not_lie_on_the_mask_is_named),
