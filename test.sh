@@ -14,6 +14,7 @@ esac
 
 tools/packages.sh build tests
 tools/packages.sh browser || echo "without a browser: its tests are skipped"
+tools/packages.sh onnx || echo "without ONNX Runtime: the test that runs exported models is skipped"
 jobs=$(nproc)
 
 run() { # preset, ctest arguments

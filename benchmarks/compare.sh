@@ -16,9 +16,7 @@ case ${1:-} in
     ;;
 esac
 
-tools/packages.sh build peers
-# Its install script would only fetch the GPU's libraries.
-npm ci --prefix benchmarks --ignore-scripts --no-audit --no-fund --silent
+tools/packages.sh build peers onnx
 
 cmake --preset release >/dev/null
 cmake --build build -j "$(nproc)" --target ichor >/dev/null

@@ -4,6 +4,7 @@
 #   tools/packages.sh build tests  and what its tests need
 #   tools/packages.sh peers        what the benchmarks measure Ichor against
 #   tools/packages.sh browser      what the report's test in a browser needs; without it that test is skipped
+#   tools/packages.sh onnx         ONNX Runtime, for the test of export (skipped without it) and as a peer
 set -euo pipefail
 
 build="gcc g++ make cmake pkg-config libopenblas-openmp-dev libnifti-dev libstb-dev libinih-dev libjansson-dev zlib1g-dev libdeflate-dev libdcmtk-dev libopenjp2-7-dev"
@@ -13,7 +14,7 @@ peers="python3-torch python3-nibabel python3-pil libjemalloc2 libtcmalloc-minima
 # node comes from elsewhere on some machines, and then brings its own npm
 node=
 command -v npm >/dev/null || node="nodejs npm"
-browser=
+from_npm=()
 wanted=()
 for set in "$@"; do
     case $set in
@@ -21,10 +22,14 @@ for set in "$@"; do
     tests) wanted+=($tests) ;;
     peers) wanted+=($peers $node) ;;
     browser)
-        browser=1
+        from_npm+=(tests/browser)
         wanted+=(chromium $node)
         ;;
-    *) echo "tools/packages.sh: '$set' is not a set of packages; use build, tests, peers, browser" >&2; exit 2 ;;
+    onnx)
+        from_npm+=(benchmarks)
+        wanted+=($node)
+        ;;
+    *) echo "tools/packages.sh: '$set' is not a set of packages; use build, tests, peers, browser, onnx" >&2; exit 2 ;;
     esac
 done
 
@@ -39,8 +44,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     $sudo apt-get update -qq
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
-if [ -n "$browser" ]; then
-    cd "$(dirname "$0")/../tests/browser"
-    # as package-lock.json says, unless that is what lies there already
-    cmp -s package-lock.json node_modules/.of-lock || { npm ci --silent && cp package-lock.json node_modules/.of-lock; }
-fi
+# As package-lock.json says, unless that is what lies there already. ONNX Runtime's install script would only fetch
+# libraries for GPUs.
+for folder in "${from_npm[@]}"; do
+    (
+        cd "$(dirname "$0")/../$folder"
+        cmp -s package-lock.json node_modules/.of-lock ||
+            { npm ci --ignore-scripts --no-audit --no-fund --silent && cp package-lock.json node_modules/.of-lock; }
+    )
+done

@@ -11,11 +11,11 @@ import { createRequire } from "node:module";
 const BOUND = 1e-4;
 const [file, input, predictions, study] = process.argv.slice(2);
 
-function load() { // benchmarks/compare.sh installs it there
+function load() { // tools/packages.sh installs it there
   try {
     return createRequire(new URL("../../benchmarks/package.json", import.meta.url))("onnxruntime-node");
   } catch { /* it is not there */ }
-  console.log("skipped: onnxruntime-node is not installed (npm ci --prefix benchmarks --ignore-scripts)");
+  console.log("skipped: onnxruntime-node is not installed (tools/packages.sh onnx)");
   process.exit(77);
 }
 
