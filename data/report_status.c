@@ -187,9 +187,17 @@ static bool is_minus(const ich_clause *c, int i) {
            (left == ICH_SEPARATOR || left == ICH_SIGN || next == ICH_SIGN || next == ICH_COMMA);
 }
 
+/* "but, given the motion, cannot be excluded": the last item of what stands between the commas. */
+static int beyond_aside(const ich_clause *c, int but) {
+    if (ich_class_at(c, but + 1) != ICH_COMMA) return but;
+    for (int i = but + 2; i < c->n_items; i++)
+        if (c->items[i].cls == ICH_COMMA) return i;
+    return but;
+}
+
 static void look_behind(const ich_clause *c, const ich_mention *m, verdict *v) {
     bool crossed = false; /* a comma or "and": from here on another thing may be meant */
-    bool broken = false;  /* a "but": only "it cannot be excluded" still reaches back */
+    bool broken = false;  /* denied, or a "but": only "it cannot be excluded" still reaches back */
     bool headed = false;  /* within another finding of the same list */
     bool other = false;   /* an adjective of type without a noun: what follows is said of that */
     for (int i = m->head + 1; i < c->n_items && i < m->last + FAR_BEHIND; i++) {
@@ -205,14 +213,16 @@ static void look_behind(const ich_clause *c, const ich_mention *m, verdict *v) {
         other = other || (crossed && cls == ICH_KIND);
         if (cls == ICH_HYPOTHETICAL_AFTER) v->hypothetical = i;
         if (ich_is_break(cls) || cls == ICH_HYPOTHETICAL || cls == ICH_DOUBT_BEFORE) broken = true;
-        if (i > m->last && (cls == ICH_COMMA || cls == ICH_AND || broken)) crossed = true;
+        if (i > m->last && (cls == ICH_COMMA || cls == ICH_AND || ich_is_break(cls))) crossed = true;
+        if (ich_is_break(cls)) i = beyond_aside(c, i);
         if (crossed && (cls == ICH_PLAIN || (cls == ICH_LOBE && !headed) || v->continuing >= 0)) return;
         if (broken) continue;
         if ((cls == ICH_DENY_BEFORE && !alone) || (cls == ICH_DENY_AFTER && other)) return;
         if (cls == ICH_DENY_AFTER && is_or(c, i - 1) && !alone) return; /* "SDH or normal sinus" */
         if (cls == ICH_DENY_AFTER || cls == ICH_DENY_BEFORE || is_minus(c, i)) {
             if (v->denied < 0) v->denied = i;
-            return;
+            broken = true;
+            continue;
         }
         const bool compares = ich_class_at(c, i + 1) == ICH_NUMBER; /* "6 mm vs 9 mm" */
         if (cls == ICH_VERSUS && !compares && (!crossed || i == m->last + 2) && v->doubted < 0)
