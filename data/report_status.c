@@ -154,7 +154,8 @@ static void look_before(const ich_clause *c, const ich_mention *m, verdict *v) {
         if (cls == ICH_STOP) near = false;
         if (cls == ICH_COMMA || cls == ICH_AND) {
             const int before = ich_class_at(c, i - 1); /* "possible SDH and SAH" */
-            near = near && cls == ICH_AND && (is_head(before) || before == ICH_PLACE || before == ICH_LOBE);
+            near = near && cls == ICH_AND && (is_head(before) || before == ICH_PLACE || before == ICH_LOBE ||
+                                                 before == ICH_DOUBT_NEXT);
             comma = comma || cls == ICH_COMMA;
             fresh = fresh || is_fresh(c, i, m);
         }
