@@ -168,16 +168,18 @@ static bool is_answer(const reader *r, size_t k) {
     return ends && (cls == ICH_DENY_BEFORE || cls == ICH_DENY_AFTER || cls == ICH_AFFIRMED);
 }
 
-/* "SDH on Monday; it has been drained", "... This cannot be excluded": a pronoun's verdict is on what stands
- * before it. */
+/* "SDH on Monday; it has been drained", "... This is unchanged": a pronoun's verdict is on what stands before
+ * it. */
 static bool is_verdict(const reader *r, size_t k) {
-    const size_t left = r->prose->n_tokens - k;
-    const ich_phrase *of = ich_lexicon_match(r->lexicon, r->prose->tokens + k, left);
-    if (!of || (of->cls != ICH_FILLER && of->cls != ICH_DETERMINER) || of->n >= left || lines_before(r, k))
-        return false;
-    const ich_phrase *said = ich_lexicon_match(r->lexicon, r->prose->tokens + k + of->n, left - of->n);
-    return said && said->n > 1 &&
-           (said->cls == ICH_DENY_AFTER || said->cls == ICH_PAST_AFTER || said->cls == ICH_DOUBT_AFTER);
+    const ich_phrase *phrase = NULL;
+    size_t at = k;
+    for (; at < r->prose->n_tokens && !lines_before(r, at); at += phrase->n) {
+        phrase = ich_lexicon_match(r->lexicon, r->prose->tokens + at, r->prose->n_tokens - at);
+        if (!phrase || !(phrase->cls == ICH_FILLER || (at == k && phrase->cls == ICH_DETERMINER))) break;
+    }
+    if (!phrase || at == k) return false;
+    const int cls = phrase->cls;
+    return cls == ICH_CONTINUING || cls == ICH_DENY_AFTER || cls == ICH_PAST_AFTER || cls == ICH_DOUBT_AFTER;
 }
 
 /* "1) No fracture 2) SDH", but not "(series 2) shows". */
