@@ -92,7 +92,7 @@ static int find_within(const ich_clause *c, const ich_mention *m, int cls) {
 
 static void doubt(const ich_clause *c, ich_mention *m, int trigger) {
     if (is_asked(c, m, trigger))
-        decide(m, ICH_ASKED, "asked", trigger);
+        decide(m, ICH_ASKED, "what the scan is to answer", trigger);
     else
         decide(m, ICH_DOUBTFUL, "in doubt", trigger);
 }

@@ -63,11 +63,11 @@ static bool is_capital(const reader *r, size_t byte) { return isupper((unsigned 
 
 static bool adjacent(const ich_token *a, const ich_token *b) { return a->end == b->start; }
 
-/* "1." or "2)" */
+/* "1." or "2)", but no date */
 static bool is_enumerator(const reader *r, size_t k) {
     const ich_token *t = r->prose->tokens;
-    return k + 1 < r->prose->n_tokens && t[k].kind == 'n' && (t[k + 1].kind == '.' || t[k + 1].kind == ')') &&
-           adjacent(&t[k], &t[k + 1]);
+    return k + 1 < r->prose->n_tokens && t[k].kind == 'n' && t[k].end - t[k].start <= 2 &&
+           (t[k + 1].kind == '.' || t[k + 1].kind == ')') && adjacent(&t[k], &t[k + 1]);
 }
 
 /* Does a list's sign stand before the token on its line? */

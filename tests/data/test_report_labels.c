@@ -210,7 +210,8 @@ static void the_parse_is_explained(void **state) {
                                        "not counted (a look-alike",
                                        "impression | SDH.",
                                        "= subdural         1  SDH",
-                                       "= subarachnoid     ?  Possible SAH"};
+                                       "= subarachnoid     ?  Possible SAH (in doubt)",
+                                       "= intraventricular 0  (nothing is said of it)"};
     const char *in = scratch_write("explained.csv", table, sizeof table - 1);
     ich_report_counts counts;
     ich_error err = {""};
