@@ -51,7 +51,10 @@ static bool is_alternative(const ich_clause *c, const ich_mention *m) {
 /* "The suspected SDH is a normal sinus": the item that says so, -1: none. */
 static int explained_at(const ich_clause *c, const ich_mention *m) {
     for (int i = m->last + 1; i < c->n_items && !ich_is_break(c->items[i].cls); i++)
-        if (c->items[i].cls == ICH_BEING) return is_other(ich_class_at(c, beyond(c, i + 1, 1))) ? i : -1;
+        if (c->items[i].cls == ICH_BEING) {
+            const int cls = ich_class_at(c, beyond(c, i + 1, 1));
+            return is_other(cls) || cls == ICH_OUTSIDE ? i : -1;
+        }
     return -1;
 }
 

@@ -164,7 +164,8 @@ static bool is_answer(const reader *r, size_t k) {
     const ich_phrase *phrase = ich_lexicon_match(r->lexicon, r->prose->tokens + k, r->prose->n_tokens - k);
     const int cls = phrase ? phrase->cls : ICH_PLAIN;
     const size_t end = k + (phrase ? phrase->n : 1);
-    const bool ends = end == r->prose->n_tokens || r->prose->tokens[end].kind == '.' || lines_before(r, end);
+    const bool ends =
+        end == r->prose->n_tokens || strchr(".,;", r->prose->tokens[end].kind) || lines_before(r, end);
     return ends && (cls == ICH_DENY_BEFORE || cls == ICH_DENY_AFTER || cls == ICH_AFFIRMED);
 }
 
