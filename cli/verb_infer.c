@@ -63,7 +63,10 @@ static const ich_arg predict_args[] = {
      .value = "FOLDER",
      .kind = ICH_ARG_TEXT,
      .offset = offsetof(predict_options, watch),
-     .help = "instead of INPUT: answer whatever study arrives in FOLDER, each once, until stopped"},
+     .help =
+         "instead of INPUT: answer whatever study arrives in FOLDER, each once, until stopped; a study is a "
+         ".nii or .nii.gz file or, of DICOM, a folder of its own: loose DICOM files are left out and named "
+         "in skipped.csv"},
     {.name = "json",
      .kind = ICH_ARG_FLAG,
      .offset = offsetof(predict_options, json),

@@ -5,7 +5,8 @@
  *   report_text.c      words to sentences, sentences to sections
  *   report_places.c    where in or out of the brain blood lies
  *   report_mentions.c  of what a sentence speaks: blood, and of which types
- *   report_status.c    what it says of it: present, denied, doubtful, past …
+ *   report_reach.c     what the words before and behind a mention say of it
+ *   report_status.c    what the sentence says of it: present, denied, doubtful, past …
  *   report_labels.c    a report's mentions to six labels with their evidence; the tables
  *
  * What the words mean stands in report_lexicon.txt; here are the classes that it sorts them into.
@@ -243,5 +244,20 @@ bool ich_outside_before(const ich_clause *clause, int first);
 bool ich_outside_behind(const ich_clause *clause, int head);
 /* Nothing but a place from here to the next comma or the end: "hemorrhage, left thalamus". */
 bool ich_place_only(const ich_clause *clause, int first);
+
+/* -- reach --------------------------------------------------------------------------------------------- */
+
+/* The items that decide from before a mention or from behind it, -1: none. */
+typedef struct ich_verdict {
+    int denied, doubted, past, earlier, hypothetical, continuing;
+} ich_verdict;
+
+void ich_look_before(const ich_clause *clause, const ich_mention *mention, ich_verdict *verdict);
+void ich_look_behind(const ich_clause *clause, const ich_mention *mention, ich_verdict *verdict);
+
+bool ich_is_head(int cls); /* of a noun phrase */
+bool ich_is_or(const ich_clause *clause, int i);
+/* Does the clause end behind the item? "SDH: no", "SAH possible", "hemorrhage is difficult to exclude". */
+bool ich_ends_clause(const ich_clause *clause, int i);
 
 #endif

@@ -1,7 +1,7 @@
 /* A report's mentions to labels. Each label takes the strongest rank that the report has a mention of: what
  * the impression says comes before what the findings say, presence before doubt, doubt before denial, and
  * what names the type before what means any hemorrhage. "No acute" and "no new" deny no blood that the
- * findings describe. */
+ * findings describe; a reading that a later one replaces counts where that is silent. */
 #include "report_labels.h"
 
 #include "csv.h"
@@ -90,7 +90,8 @@ static int rank_of(const ich_mention *m, bool single) {
 /* Keeps the first of a rank, or the one that leaves fewer types open. */
 static void keep(quote *kept, const ich_mention *m) {
     const bool narrower = (m->types | kept->types) == kept->types && m->types != kept->types;
-    if (kept->to == 0 || narrower) *kept = (quote){m->from, m->to, m->types, m->status == ICH_DOUBTFUL};
+    if (kept->to == 0 || narrower)
+        *kept = (quote){m->from, m->to, m->types, m->status == ICH_DOUBTFUL || m->status == ICH_ASKED};
 }
 
 static void count(tally *t, const ich_mention *m) {
@@ -257,12 +258,21 @@ static void explain_clause(FILE *stream, const ich_clause *c) {
     }
 }
 
+/* What the words quoted for a label leave to be said. */
+static const char *remark(int value, const quote *q) {
+    if (q->to == 0) return value == 0 ? "(nothing is said of it)" : "(the report is empty)";
+    if (value >= 0) return "";
+    if (q->types == 0) return " (so nothing was read)";
+    return q->doubtful ? " (in doubt)" : " (blood, of a type that is not told)";
+}
+
 static void explain_answer(FILE *stream, const answer *a, const char *text) {
     static const char *const values[] = {"?", "0", "1"};
     char words[QUOTE_BYTES];
     for (int l = 0; l < ICH_LABELS; l++) {
         copy_words(text, a->evidence[l], words);
-        fprintf(stream, "  = %-16s %s  %s\n", ich_label_names[l], values[a->value[l] + 1], words);
+        fprintf(stream, "  = %-16s %s  %s%s\n", ich_label_names[l], values[a->value[l] + 1], words,
+                remark(a->value[l], &a->evidence[l]));
     }
     fputc('\n', stream);
 }

@@ -265,12 +265,20 @@ static bool is_named_other(const ich_clause *c, int head) {
     return false;
 }
 
+/* "SDH evacuated. Residual collection" */
+static bool is_residual(const ich_clause *c, const group *g) {
+    for (int i = g->first; i < g->end; i++)
+        if (c->items[i].cls == ICH_CONTINUING) return true;
+    return false;
+}
+
 /* "extra-axial collection": blood if it is dense, or "chronic subdural"; water if it is like water. */
 static void add_collection(ich_clause *c, int head) {
     group groups[MOST_GROUPS];
     const int n = read_groups(c, head, groups);
     for (int g = 0; g < n; g++) {
-        const uint8_t kinds = n == 1 && !groups[g].kinds ? c->context : groups[g].kinds;
+        const uint8_t said = c->context ? c->context : is_residual(c, &groups[0]) ? c->spoken : 0;
+        const uint8_t kinds = n == 1 && !groups[g].kinds ? said : groups[g].kinds;
         const uint8_t types = kinds & c->items[head].types;
         if (types) {
             ich_mention *m = add_mention(c, groups[n - 1].first, head, types);
@@ -392,7 +400,7 @@ void ich_clause_parse(ich_clause *c, const ich_lexicon *lexicon) {
         if (cls == ICH_ABNORMALITY || cls == ICH_NORMAL || cls == ICH_NO_READING)
             add_mention(c, i, i, ICH_ALL_TYPES);
     }
-    for (int i = c->body; i < c->n_items; i++)
+    for (int i = c->n_items - 1; i >= c->body; i--) /* the last of "epidural or subdural" leads the others */
         if (c->items[i].cls == ICH_KIND_NOUN && !c->items[i].used) add_head(c, i);
     for (int i = 0; i < c->n_items; i++) /* a heading's too */
         if (c->items[i].cls == ICH_KIND && !c->items[i].used) add_trailing_kind(c, i);

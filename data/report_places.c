@@ -187,7 +187,7 @@ bool ich_outside_before(const ich_clause *c, int first) {
 /* "epidural hematoma in the cervical spine" */
 bool ich_outside_behind(const ich_clause *c, int head) {
     int i = head + 1;
-    if (ich_class_at(c, i++) != ICH_LINK) return false;
+    if (ich_class_at(c, i) != ICH_LINK || c->items[i++].types) return false; /* not "along the bone" */
     while (ich_class_at(c, i) == ICH_DETERMINER ||
            (ich_class_at(c, i) >= 0 && ich_is_description(c->items[i].cls)))
         i++;

@@ -63,11 +63,11 @@ static bool is_capital(const reader *r, size_t byte) { return isupper((unsigned 
 
 static bool adjacent(const ich_token *a, const ich_token *b) { return a->end == b->start; }
 
-/* "1." or "2)" */
+/* "1." or "2)", but no date */
 static bool is_enumerator(const reader *r, size_t k) {
     const ich_token *t = r->prose->tokens;
-    return k + 1 < r->prose->n_tokens && t[k].kind == 'n' && (t[k + 1].kind == '.' || t[k + 1].kind == ')') &&
-           adjacent(&t[k], &t[k + 1]);
+    return k + 1 < r->prose->n_tokens && t[k].kind == 'n' && t[k].end - t[k].start <= 2 &&
+           (t[k + 1].kind == '.' || t[k + 1].kind == ')') && adjacent(&t[k], &t[k + 1]);
 }
 
 /* Does a list's sign stand before the token on its line? */
@@ -164,20 +164,23 @@ static bool is_answer(const reader *r, size_t k) {
     const ich_phrase *phrase = ich_lexicon_match(r->lexicon, r->prose->tokens + k, r->prose->n_tokens - k);
     const int cls = phrase ? phrase->cls : ICH_PLAIN;
     const size_t end = k + (phrase ? phrase->n : 1);
-    const bool ends = end == r->prose->n_tokens || r->prose->tokens[end].kind == '.' || lines_before(r, end);
+    const bool ends =
+        end == r->prose->n_tokens || strchr(".,;", r->prose->tokens[end].kind) || lines_before(r, end);
     return ends && (cls == ICH_DENY_BEFORE || cls == ICH_DENY_AFTER || cls == ICH_AFFIRMED);
 }
 
-/* "SDH on Monday; it has been drained", "... This cannot be excluded": a pronoun's verdict is on what stands
- * before it. */
+/* "SDH on Monday; it has been drained", "... This is unchanged": a pronoun's verdict is on what stands before
+ * it. */
 static bool is_verdict(const reader *r, size_t k) {
-    const size_t left = r->prose->n_tokens - k;
-    const ich_phrase *of = ich_lexicon_match(r->lexicon, r->prose->tokens + k, left);
-    if (!of || (of->cls != ICH_FILLER && of->cls != ICH_DETERMINER) || of->n >= left || lines_before(r, k))
-        return false;
-    const ich_phrase *said = ich_lexicon_match(r->lexicon, r->prose->tokens + k + of->n, left - of->n);
-    return said && said->n > 1 &&
-           (said->cls == ICH_DENY_AFTER || said->cls == ICH_PAST_AFTER || said->cls == ICH_DOUBT_AFTER);
+    const ich_phrase *phrase = NULL;
+    size_t at = k;
+    for (; at < r->prose->n_tokens && !lines_before(r, at); at += phrase->n) {
+        phrase = ich_lexicon_match(r->lexicon, r->prose->tokens + at, r->prose->n_tokens - at);
+        if (!phrase || !(phrase->cls == ICH_FILLER || (at == k && phrase->cls == ICH_DETERMINER))) break;
+    }
+    if (!phrase || at == k) return false;
+    const int cls = phrase->cls;
+    return cls == ICH_CONTINUING || cls == ICH_DENY_AFTER || cls == ICH_PAST_AFTER || cls == ICH_DOUBT_AFTER;
 }
 
 /* "1) No fracture 2) SDH", but not "(series 2) shows". */
