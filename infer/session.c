@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(sizeof(ich_error) == 600 && ICH_UNLIKE == 200 && ICH_LABELS == 6,
+               "python/ichor.py says so, too");
+
 struct ich_session {
     ich_model model;
     ich_reader reader;

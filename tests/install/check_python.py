@@ -1,5 +1,6 @@
 """What test_python.sh asks of the module: answers against predict's tables, volumes turned round, mistakes."""
 import csv
+import ctypes
 import gzip
 import struct
 import sys
@@ -26,6 +27,8 @@ def nine(number):
 
 
 def answers(model, path, folder, study):
+    names = (ctypes.c_char_p * len(ichor.LABELS)).in_dll(ichor._library, "ich_label_names")
+    assert tuple(name.decode() for name in names) == ichor.LABELS
     with ichor.Model(model) as m:
         hu, affine = read(path)
         answer = m.predict(hu, affine)
