@@ -16,8 +16,7 @@
 
 static const double z95 = 1.959963984540054;
 
-/* -- a proportion: exact coverage, no simulation
- * --------------------------------------------------- */
+/* -- a proportion: exact coverage, no simulation --------------------------------------- */
 
 enum { CASES = 40, POINTS = 991 };
 
@@ -63,8 +62,7 @@ static bool draw_coverage(const char *folder) {
     return plot_write(&picture, folder, "09-coverage.svg");
 }
 
-/* -- slices belong to patients
- * ------------------------------------------------------------------------ */
+/* -- slices belong to patients --------------------------------------------------------- */
 
 enum { PATIENTS = 60, EACH = 30, SLICES = PATIENTS * EACH, WORLDS = 400, DRAWS = 200 };
 
@@ -119,8 +117,7 @@ static void slices_of_patients(void) {
     printf("  bootstrap of patients               %.4f\n\n", bootstrap);
 }
 
-/* -- two models on the same cases
- * ------------------------------------------------------------------------ */
+/* -- two models on the same cases ------------------------------------------------------ */
 
 static void two_models(void) {
     enum { N = 200 };
