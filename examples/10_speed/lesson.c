@@ -20,7 +20,7 @@ static const double patience =
 
 /* The same C code compiled for several processors; the loader takes the best that this one
  * runs. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && !defined(__clang__) && __GNUC__ >= 12
 #define EVERY_PROCESSOR                                                                      \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
