@@ -77,3 +77,4 @@ add_custom_command(
 add_custom_target(ichor_manual ALL DEPENDS ${manual}/ichor.1)
 install(DIRECTORY ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR})
 install(FILES tools/completion.bash RENAME ichor DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DATADIR}/ichor PATTERN .clang-format EXCLUDE) # the course

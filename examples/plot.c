@@ -11,9 +11,7 @@ static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73",
                                       "#cc79a7", "#56b4e9", "#e69f00"};
 static const int n_colours = sizeof colours / sizeof *colours;
 
-/* -- files
- * -------------------------------------------------------------------------------------------
- */
+/* -- files ----------------------------------------------------------------------------- */
 
 static FILE *open_svg(const char *folder, const char *file, int width, int height,
                       const char *title) {
@@ -45,9 +43,7 @@ static bool close_svg(FILE *f, const char *folder, const char *file) {
     return true;
 }
 
-/* -- axes
- * --------------------------------------------------------------------------------------------
- */
+/* -- axes ------------------------------------------------------------------------------ */
 
 typedef struct axis {
     bool log;
@@ -136,8 +132,7 @@ static void draw_axes(FILE *f, const plot *p, const frame *fr) {
         LEFT + SIDE_X / 2, bottom + 42, p->x_label, fr->top + SIDE_Y / 2, p->y_label);
 }
 
-/* -- lines and dots
- * ---------------------------------------------------------------------------------- */
+/* -- lines and dots -------------------------------------------------------------------- */
 
 void plot_add(plot *p, plot_kind kind, const char *name, size_t n, const double *x,
               const double *y) {
@@ -199,8 +194,7 @@ bool plot_write(const plot *p, const char *folder, const char *file) {
     return close_svg(f, folder, file);
 }
 
-/* -- bars, matrices, images
- * -------------------------------------------------------------------------- */
+/* -- bars, matrices, images ------------------------------------------------------------ */
 
 bool plot_bars(const char *folder, const char *file, const char *title, int n,
                const char *const *names, const double *values, const char *unit) {

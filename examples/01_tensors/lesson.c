@@ -12,8 +12,7 @@
 
 #include <stdio.h>
 
-/* -- a tensor: a shape, and the rule that turns indices into a place
- * ------------------------- */
+/* -- a tensor: a shape, and the rule that turns indices into a place ------------------- */
 
 typedef struct shape {
     int n, h, w, c; /* images, rows, columns, channels */
@@ -38,8 +37,7 @@ static void show_strides(shape s) {
            at_nchw(s, 0, 0, 1, 0), at_nchw(s, 0, 1, 0, 0), at_nchw(s, 1, 0, 0, 0));
 }
 
-/* -- the same sum, twice
- * --------------------------------------------------------------------- */
+/* -- the same sum, twice --------------------------------------------------------------- */
 
 /* Adds `rows` × `columns` numbers, along memory or across it. */
 static float sum_of(const float *x, int rows, int columns, bool along) {
@@ -70,8 +68,7 @@ static bool walk(ich_error *err) {
     return true;
 }
 
-/* -- a network's memory
- * ---------------------------------------------------------------------- */
+/* -- a network's memory ---------------------------------------------------------------- */
 
 typedef struct purpose {
     const char *name;

@@ -16,8 +16,7 @@
 
 enum { H = 56, W = 56, C = 64, K = 64, R = 3 }; /* one image, 3 x 3, stride 1, padding 1 */
 
-/* -- 1: the definition
- * ----------------------------------------------------------------------- */
+/* -- 1: the definition ----------------------------------------------------------------- */
 
 /* A pixel's channel, 0 outside of the image. */
 static float at(const float *x, int i, int j, int c) {
@@ -38,8 +37,7 @@ static void by_loops(const float *x, const float *w, float *y) {
             }
 }
 
-/* -- 2: one big matrix product
- * --------------------------------------------------------------- */
+/* -- 2: one big matrix product --------------------------------------------------------- */
 
 /* Each row holds what one output pixel reads. */
 static void im2col(const float *x, float *columns) {
@@ -60,8 +58,7 @@ static void by_gemm(const float *x, const float *w, float *y) {
                   y, K);
 }
 
-/* -- 3: Winograd F(2 x 2, 3 x 3)
- * ------------------------------------------------------------- */
+/* -- 3: Winograd F(2 x 2, 3 x 3) ------------------------------------------------------- */
 
 /* Lavin and Gray 2016, equation 8 and section 4.1 */
 static const float Bt[16] = {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, 1, 0, -1};
@@ -103,8 +100,7 @@ static void by_winograd(const float *x, const float *w, float *y) {
         }
 }
 
-/* -- Ichor's own, through its table of kernels
- * ----------------------------------------------- */
+/* -- Ichor's own, through its table of kernels ----------------------------------------- */
 
 static ich_conv_shape shape_of(int h, int w, int c, int k) {
     return (ich_conv_shape){.n = 1,
@@ -139,8 +135,7 @@ static void by_ichor(const float *x, const float *w, float *y) {
     convolve(ich_kernels_f32_active(), shape_of(H, W, C, K), x, w, y);
 }
 
-/* -- compared
- * ---------------------------------------------------------------------------------- */
+/* -- compared -------------------------------------------------------------------------- */
 
 static void compare(void) {
     static _Alignas(64) float x[H * W * C], w[K * C * R * R], right[H * W * K], y[H * W * K];
@@ -175,8 +170,7 @@ static void compare(void) {
     }
 }
 
-/* -- what a convolution sees
- * ------------------------------------------------------------------- */
+/* -- what a convolution sees ----------------------------------------------------------- */
 
 enum { SIDE = 160 };
 

@@ -129,21 +129,32 @@ static bool draw_picture(network *net, const char *folder) {
     return plot_write(&picture, folder, "03-steps.svg");
 }
 
+static void free_network(network *net) {
+    ich_exec_free(net->exec);
+    free(net->values);
+    free(net->gradients);
+    ich_graph_free(&net->graph);
+}
+
+static bool lesson(network *net, const char *folder) {
+    draw_numbers(net);
+    backward(net);
+    printf("The gradient by backward and by four points with h = 0.001:\n");
+    compare(net);
+    const int spoilt = ich_graph_find_param(&net->graph, "norm.weight");
+    net->gradients[net->graph.params[spoilt].offset + 2] *= 1.001;
+    printf("\nThe same with one number of norm.weight off by a thousandth:\n");
+    compare(net);
+    backward(net);
+    return draw_picture(net, folder);
+}
+
 int main(int argc, char **argv) {
     ich_error err = {0};
     network net = {0};
-    if (!make_network(&net, &err)) {
-        fprintf(stderr, "%s\n", err.text);
-        return 1;
-    }
-    draw_numbers(&net);
-    backward(&net);
-    printf("The gradient by backward and by four points with h = 0.001:\n");
-    compare(&net);
-    net.gradients[net.graph.params[ich_graph_find_param(&net.graph, "norm.weight")].offset +
-                  2] *= 1.001;
-    printf("\nThe same with one number of norm.weight off by a thousandth:\n");
-    compare(&net);
-    backward(&net);
-    return draw_picture(&net, argc > 1 ? argv[1] : ".") ? 0 : 1;
+    bool done = make_network(&net, &err);
+    if (!done) fprintf(stderr, "%s\n", err.text);
+    done = done && lesson(&net, argc > 1 ? argv[1] : ".");
+    free_network(&net);
+    return done ? 0 : 1;
 }

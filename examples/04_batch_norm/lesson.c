@@ -87,9 +87,9 @@ int main(int argc, char **argv) {
     numerical(x, target, truth);
     naive(invstd, dy, tempting);
     right(x, mean, invstd, dy, derived);
-    ich_kernels_f64_active()->batch_norm_backward(M, 1, x, NULL, dy, &mean, &invstd, &gamma_,
-                                                  true, ichor, NULL, false, &dgamma, &dbeta,
-                                                  NULL);
+    ich_kernels_f64_active()->batch_norm_backward(M, 1, x, 1, NULL, dy, &mean, &invstd,
+                                                  &gamma_, true, ichor, false, NULL, false,
+                                                  &dgamma, &dbeta, NULL);
 
     printf("%-22s %14s %16s %18s\n", "gradient", "sum of dx", "sum of dx * xhat",
            "from the numerical");

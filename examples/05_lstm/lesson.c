@@ -14,8 +14,7 @@
 
 enum { T = 60, F = 8, H = 32, CURVES = 4 }; /* slices, features, units */
 
-/* -- Ichor's LSTM
- * ------------------------------------------------------------------------------ */
+/* -- Ichor's LSTM ---------------------------------------------------------------------- */
 
 /* size[t] = |dL/dx_t| for L = sum of h_T, with `bias` added to the forget gate's. */
 static bool through_lstm(const float *x, double bias, double *size, ich_error *err) {
@@ -67,8 +66,7 @@ static bool through_lstm(const float *x, double bias, double *size, ich_error *e
     return made;
 }
 
-/* -- a plain recurrent layer: h_t = tanh(W x_t + U h_{t-1})
- * -------------------------------------- */
+/* -- a plain recurrent layer: h_t = tanh(W x_t + U h_{t-1}) ---------------------------- */
 
 static void through_plain(const float *x, double *size) {
     static double w[H][F], u[H][H], h[T + 1][H];

@@ -19,8 +19,7 @@
 
 enum { BAGS = 400, MOST = 30, F = 8, AT_ONCE = 10, EPOCHS = 30, SHOWN = 12 };
 
-/* -- bags
- * ------------------------------------------------------------------------------------- */
+/* -- bags ------------------------------------------------------------------------------ */
 
 typedef struct bags {
     int offsets[BAGS + 1]; /* bag b owns instances offsets[b] … offsets[b+1]-1 */
@@ -51,8 +50,7 @@ static void draw_bags(uint64_t seed, bags *b) {
     }
 }
 
-/* -- a network
- * --------------------------------------------------------------------------------- */
+/* -- a network ------------------------------------------------------------------------- */
 
 typedef struct network {
     ich_graph graph;
@@ -133,8 +131,7 @@ static void train(network *net, const bags *b) {
         }
 }
 
-/* -- judged
- * -------------------------------------------------------------------------------------- */
+/* -- judged ---------------------------------------------------------------------------- */
 
 typedef struct answers {
     float bag[BAGS], instance[BAGS * MOST], attention[BAGS * MOST];

@@ -23,8 +23,7 @@ static double valley(double angle, const double p[2], double gradient[2]) {
     return (u * u + steep * v * v) / 2;
 }
 
-/* -- optimizers
- * ---------------------------------------------------------------------------------- */
+/* -- optimizers ------------------------------------------------------------------------ */
 
 typedef struct way {
     const char *name;
@@ -91,8 +90,7 @@ static bool draw_paths(const char *folder) {
     return plot_write(&picture, folder, "07-paths.svg");
 }
 
-/* -- schedules
- * ------------------------------------------------------------------------------------- */
+/* -- schedules ------------------------------------------------------------------------- */
 
 static bool draw_schedules(const char *folder) {
     enum { RUN = 200 };
@@ -113,8 +111,7 @@ static bool draw_schedules(const char *folder) {
     return plot_write(&picture, folder, "07-schedules.svg");
 }
 
-/* -- Adam's first steps
- * ------------------------------------------------------------------------------ */
+/* -- Adam's first steps ---------------------------------------------------------------- */
 
 static void first_steps(void) {
     const ich_kernels_f64 *kernels = ich_kernels_f64_active();

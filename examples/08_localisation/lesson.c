@@ -16,9 +16,7 @@
 
 enum { STUDIES = 200, TEST = 60 };
 
-/* -- asking
- * ------------------------------------------------------------------------------------------------
- */
+/* -- asking ---------------------------------------------------------------------------- */
 
 typedef struct finding {
     float study, slice[LONGEST], attention[LONGEST]; /* logits, and the attention */
@@ -95,8 +93,7 @@ static void judge(network *n, const study *studies) {
     printf("hottest cell at blood in %d of %d bleeding slices\n", pointed, bleeding_slices);
 }
 
-/* -- pictures: the first two studies of the test that bleed
- * ------------------------------------ */
+/* -- pictures: the first two studies of the test that bleed ---------------------------- */
 
 static float *heat_on_pixels(const finding *f, int z) {
     static float out[2][SIDE * SIDE];

@@ -74,8 +74,7 @@ void free_network(network *n) {
     ich_graph_free(&n->graph);
 }
 
-/* -- training: opens x and label, nothing else
- * ---------------------------------------------------------- */
+/* -- training: opens x and label, nothing else ----------------------------------------- */
 
 static double learn_from(network *n, const study *studies, const uint32_t *order) {
     static const float weight[] = {1};
