@@ -62,12 +62,13 @@ def write(args, results, names):
              "Do not edit: run it again.", "",
              f"Phantoms: {args.studies} studies to learn from, {args.unseen} unseen, resnet18 at {args.size} pixels, 4 "
              "epochs on slice labels in batches of 16, 3 end to end on study labels, 2 studies a step. A seed draws "
-             "phantoms, weights and order, the same for all three.", "", "| seed | arithmetic | " + " | ".join(heads) + " |", "|---" * (2 + len(heads)) + "|"]
+             "phantoms, weights and order, the same for all three.", "",
+             "| seed | arithmetic | " + " | ".join(heads) + " |", "|---" * (2 + len(heads)) + "|"]
     for seed in range(args.seeds):
         lines += [f"| {seed + 1} | {name} | " + " | ".join(f"{v:.4f}" for v in results[name][seed]) + " |"
                   for name in names]
     lines += ["", f"Mean over the seeds ± standard deviation; below, the mean difference to the first with Student's "
-              f"95 % interval, seeds paired.", "", "| | " + " | ".join(heads) + " |", "|---" * (1 + len(heads)) + "|"]
+              "95 % interval, seeds paired.", "", "| | " + " | ".join(heads) + " |", "|---" * (1 + len(heads)) + "|"]
     columns = {name: list(zip(*results[name])) for name in names}
     for name in names:
         lines.append(f"| {name} | " + " | ".join(f"{statistics.mean(c):.4f} ± {statistics.stdev(c):.4f}"
