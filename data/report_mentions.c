@@ -334,6 +334,7 @@ static void add_density(ich_clause *c, int head) {
     const unsigned liquor = 1 << ICH_SUBARACHNOID | 1 << ICH_INTRAVENTRICULAR;
     const ich_place_search s = ich_place_behind(c, head);
     if (c->n_mentions > 0 || has_class(c, ICH_OTHER) || has_class(c, ICH_LOOKALIKE)) return;
+    if (ich_says(c, head, "density") || ich_says(c, head, "densities")) return; /* how dense? */
     if (ich_is_type_single(s.types) && s.types & liquor) add_mention(c, head, head, s.types)->last = s.last;
 }
 
