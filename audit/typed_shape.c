@@ -54,6 +54,7 @@ static const struct op {
     {"smoothness", ICH_DRAW_POSITIVE, {STUDIES, {"order", 1, 2, 1}, {"weight", 1, WIDTH, 1}, ADDED}},
     {"layer_norm", ICH_DRAW_ANY, {STUDIES, ADDED}},
     {"self_attention", ICH_DRAW_ANY, {STUDIES, {"heads", 1, WINDOW, 1}, ADDED}},
+    {"gp", ICH_DRAW_ANY, {STUDIES, {"k", 1, WIDTH, MUST}, {"hidden", 1, WIDTH, MUST}, ADDED}},
     {"loss", ICH_DRAW_ANY, {LOGITS}},
     {"noisy_loss", ICH_DRAW_ANY, {LOGITS}},
     {"gemm", ICH_DRAW_ANY, {{"m", 1, WIDTH, MUST}, {"n", 1, WIDTH, MUST}, {"k", 1, WIDTH, MUST},
