@@ -17,3 +17,25 @@ for lesson in "$examples"/[0-9][0-9]_*; do
     set -- "$root/out/$number"-*
     [ -s "$1" ] || { echo "lesson $number left no picture"; exit 1; }
 done
+
+# Solutions with a mistake in them (wrong_solutions.txt): the judge must find each.
+lib=$(dirname "$(find "$root/prefix" -name libichor.so)")
+grep -v '^#' "$(dirname "$0")/wrong_solutions.txt" >"$root/wrong"
+wrong=0
+while IFS= read -r line; do
+    folder=$(echo "$line" | awk -F ' [|] ' '{ print $1 }')
+    echo "$line" | awk -F ' [|] ' -v source="$examples/$folder/solution.c" '{
+        while ((getline text < source) > 0) {
+            at = done ? 0 : index(text, $2)
+            if (at) { text = substr(text, 1, at - 1) $3 substr(text, at + length($2)); done = 1 }
+            print text
+        }
+        exit !done
+    }' >"$examples/$folder/wrong.c" || { echo "not in solution.c: $line"; exit 1; }
+    "$compiler" -O1 -w -fopenmp -I"$root/prefix/include" -o "$root/judge" "$examples/$folder/check.c" \
+        "$examples/$folder/wrong.c" "$examples/check.c" -L"$lib" -Wl,-rpath,"$lib" -lichor -lm
+    status=0
+    "$root/judge" >"$root/log" 2>&1 || status=$?
+    [ $status -eq 1 ] || { echo "exit $status, not 1: $line"; wrong=1; }
+done <"$root/wrong"
+exit $wrong
