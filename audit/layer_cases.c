@@ -90,6 +90,12 @@ const ich_layer_case ich_small_cases[] = {
     {"layer_norm", "added to", {.eps = 1e-5f}, {{1, 1, 4}}, {2, 3}, .accumulate = true},
     {"self_attention", "one head", {.heads = 1}, {{1, 1, 4}}, {4, 1, 3}},
     {"self_attention", "three heads, added to", {.heads = 3}, {{1, 1, 6}}, {2, 3}, .accumulate = true},
+    {"gp", "", {.out = 2, .hidden = 4}, {{1, 1, 3}}, {4, 1, 3}},
+    {"gp", "per study, added to", {.out = 3, .hidden = 5}, {{1, 1, 2}}, {2, 3}, .pooled = true, .accumulate = true},
+    {"moderate", "", {0}, {{1, 3, 4}}, {4, 1, 3}, .draw = ICH_DRAW_AWAY_FROM_ZERO},
+    {"moderate", "added to", {0}, {{1, 3, 2}}, {2, 3}, .draw = ICH_DRAW_AWAY_FROM_ZERO, .accumulate = true},
+    {"gp_kl", "", {.weight = 0.5f}, {{1, 3, 4}}, {4, 1, 3}},
+    {"gp_kl", "added to", {.weight = 2}, {{1, 3, 2}}, {2, 3}, .accumulate = true},
     {"smoothness", "first order", {.order = 1, .weight = 0.5f}, {{1, 1, 1}}, {4, 1, 3, 2}, .draw = ICH_DRAW_POSITIVE},
     {"smoothness", "second order, two heads, added to", {.order = 2, .weight = 2}, {{1, 1, 2}}, {5, 2, 1}, .draw = ICH_DRAW_POSITIVE, .accumulate = true},
     {0}};
@@ -124,5 +130,8 @@ const ich_layer_case ich_large_cases[] = {
     {"noisy_or", "method's size", {0}, {{1, 1, 6}}, {31, 7, 1, 12}},
     {"layer_norm", "method's size", {.eps = 1e-5f}, {{1, 1, 256}}, {31, 7, 1, 12}},
     {"self_attention", "method's size", {.heads = 4}, {{1, 1, 256}}, {31, 7, 1, 12}},
+    {"gp", "method's size", {.out = 6, .hidden = 32}, {{1, 1, 8}}, {31, 7, 1, 12}},
+    {"moderate", "method's size", {0}, {{1, 3, 6}}, {31, 7, 1, 12}},
+    {"gp_kl", "method's size", {.weight = 0.1f}, {{1, 3, 6}}, {31, 7, 1, 12}},
     {"smoothness", "method's size", {.order = 2, .weight = 2}, {{1, 1, 1}}, {31, 7, 1, 12}, .draw = ICH_DRAW_POSITIVE},
     {0}};

@@ -110,6 +110,14 @@ static double self_backward(const ich_layer_run *run) {
     return 2 * self_forward(run) + 2 * sizes_of(run).in + sizes_of(run).rows;
 }
 
+/* The kernel, A (in double), and the sums over points; exp of deviation and amplitude. */
+static double gp_forward(const ich_layer_run *run) { return run->c->attr.hidden + 3 * EXPONENTIAL + 3 * FEW; }
+static double gp_backward(const ich_layer_run *run) {
+    return 2 * gp_forward(run) + run->c->attr.out + run->c->attr.hidden + sizes_of(run).rows;
+}
+
+static double labels(const ich_layer_run *run) { return sizes_of(run).channels + FEW; }
+
 static const struct row {
     const char *op;
     double (*forward)(const ich_layer_run *run), (*backward)(const ich_layer_run *run);
@@ -138,6 +146,9 @@ static const struct row {
     {"smoothness", smoothness, smoothness, false},
     {"layer_norm", row_norm_forward, row_norm_backward, false},
     {"self_attention", self_forward, self_backward, false},
+    {"gp", gp_forward, gp_backward, false},
+    {"moderate", exponential, exponential, false},
+    {"gp_kl", labels, one, false},
 };
 
 static const struct row *find(const ich_layer_run *run) {

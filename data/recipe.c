@@ -43,6 +43,9 @@ static const ich_setting settings[] = {
      "how slices become the study's answer: by learned attention, or by a rule on each slice's own answer"},
     {"top", "model", INT, FIELD(top), 1, 4096, "4", "4", FINETUNE, "slices",
      "with pool = top-k: how many of the most positive slices the study's answer is the mean of"},
+    {"classifier", "model", TEXT, FIELD(classifier), 0, 0, "linear", "linear", FINETUNE, "linear|gp",
+     "what judges the pooled study: a linear layer, or a Gaussian process that says how sure it is; gp needs "
+     "pool = attention"},
     {"hidden", "model", INT, FIELD(hidden), 1, 4096, "128", "128", FINETUNE, "units",
      "width of the LSTM over slices, in each of its two directions; self-attention is twice as wide"},
     {"attention", "model", INT, FIELD(attention), 1, 4096, "128", "128", FINETUNE, "units",

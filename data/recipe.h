@@ -14,9 +14,9 @@
 
 typedef struct ich_recipe {
     /* model */
-    char arch[32];              /* resnet18 */
-    int size;                   /* pixels, 224 */
-    char context[16], pool[16]; /* of the study head: layers/zoo_study.c */
+    char arch[32];                             /* resnet18 */
+    int size;                                  /* pixels, 224 */
+    char context[16], pool[16], classifier[8]; /* of the study head: layers/zoo_study.c */
     int hidden, attention, heads;
     bool gated;
     int top; /* slices that a pool of top-k counts */

@@ -7,9 +7,16 @@ enum { FIRST_ROWS = 64 }; /* most studies fit */
 
 static bool is_study_head(const ich_head *head) { return head->model->classifier >= 0; }
 
-/* How many of slice_logit, study_logit and attention there are. */
-static int outputs_of(const ich_head *head) {
-    return !is_study_head(head) ? 1 : head->model->weights < 0 ? 2 : 3;
+/* Lists what is read: slice_logit, study_logit, and of attention and a Gaussian process what there is. */
+static int list_outputs(const ich_head *head, int *outputs) {
+    const ich_model *model = head->model;
+    int n = 0;
+    outputs[n++] = head->slice_logit;
+    if (!is_study_head(head)) return n;
+    outputs[n++] = head->study_logit;
+    if (model->weights >= 0) outputs[n++] = model->weights;
+    if (model->gp >= 0) outputs[n++] = model->gp;
+    return n;
 }
 
 /* Plans for studies of up to `rows` slices; keeps the plan it has if that is enough. */
@@ -19,15 +26,14 @@ static bool fit(ich_head *head, int rows, ich_error *err) {
     while (most < rows) most = most > INT32_MAX / 2 ? rows : 2 * most;
     ich_exec_free(head->exec);
     head->most_rows = 0;
-    const ich_exec_options options = {.inputs = {head->model->features},
-                                      .n_inputs = 1,
-                                      .outputs = {head->slice_logit, head->study_logit, head->model->weights},
-                                      .n_outputs = outputs_of(head),
-                                      .max_rows = most,
-                                      .max_studies = is_study_head(head) ? 1 : 0,
-                                      .gradient = head->gradient,
-                                      .input_gradient = head->gradient,
-                                      .frozen_params = head->gradient};
+    ich_exec_options options = {.inputs = {head->model->features},
+                                .n_inputs = 1,
+                                .max_rows = most,
+                                .max_studies = is_study_head(head) ? 1 : 0,
+                                .gradient = head->gradient,
+                                .input_gradient = head->gradient,
+                                .frozen_params = head->gradient};
+    options.n_outputs = list_outputs(head, options.outputs);
     head->exec = ich_exec_create(&head->model->graph, &options, err);
     if (head->exec == NULL) return false;
     ich_exec_bind(head->exec, head->model->values, NULL);
@@ -65,20 +71,21 @@ bool ich_head_run(ich_head *head, const float *features, int slices, ich_error *
 
 const float *ich_head_value(ich_head *head, int node) { return ich_exec_value(head->exec, node); }
 
-/* What flows back from an output that is not explained. */
-static void clear_gradient(ich_head *head, int node) {
-    float *gradient = ich_exec_gradient(head->exec, node);
-    memset(gradient, 0, (size_t)head->slices * count_of(head, node) * sizeof *gradient);
+/* What flows back from an output: nothing, until it is the one that is explained. */
+static void clear_gradients(ich_head *head) {
+    int outputs[ICH_EXEC_MAX_ENDS], n = list_outputs(head, outputs);
+    for (int i = 0; i < n; i++) {
+        const ich_domain domain = head->model->graph.nodes[outputs[i]].domain;
+        const size_t rows = domain == ICH_PER_STUDY ? 1 : (size_t)head->slices;
+        float *gradient = ich_exec_gradient(head->exec, outputs[i]);
+        memset(gradient, 0, rows * count_of(head, outputs[i]) * sizeof *gradient);
+    }
 }
 
 const float *ich_head_gradient(ich_head *head, int label) {
     const int rows = is_study_head(head) ? 1 : head->slices;
     float *d_logit = ich_exec_gradient(head->exec, head->study_logit);
-    if (is_study_head(head)) {
-        clear_gradient(head, head->slice_logit);
-        if (head->model->weights >= 0) clear_gradient(head, head->model->weights);
-    }
-    memset(d_logit, 0, (size_t)rows * ICH_LABELS * sizeof *d_logit);
+    clear_gradients(head);
     for (int r = 0; r < rows; r++) d_logit[r * ICH_LABELS + label] = 1;
     ich_exec_backward(head->exec);
     return ich_exec_gradient(head->exec, head->model->features);

@@ -38,6 +38,7 @@ static bool build_graph(ich_model *model, bool image_head, bool study_head, ich_
                                      .context = recipe->context,
                                      .pool = recipe->pool,
                                      .top = recipe->top,
+                                     .gp = !strcmp(recipe->classifier, "gp"),
                                      .smooth = (float)recipe->smooth,
                                      .smooth_order = recipe->smooth_order};
         ich_zoo_study_head(graph, model->features, &head, ICH_LABELS);
@@ -50,6 +51,7 @@ static bool build_graph(ich_model *model, bool image_head, bool study_head, ich_
     model->classifier = nodes.study;
     model->slices = nodes.slices;
     model->weights = nodes.weights;
+    model->gp = nodes.gp;
     return true;
 }
 

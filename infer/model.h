@@ -22,6 +22,7 @@ typedef struct ich_model {
     int classifier;                        /* logits per study of the study head, or -1 */
     int slices;                            /* logits per slice of the study head, or -1 */
     int weights;                           /* attention per slice, or -1: the study head has none */
+    int gp;                                /* a Gaussian process' mean, variance, … per study, or -1 */
     char *meta_keys[16], *meta_values[16]; /* besides the recipe; kept through load and save */
     int n_meta;
 } ich_model;

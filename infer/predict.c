@@ -6,6 +6,7 @@
 #include "infer/scans.h"
 #include "infer/study.h"
 #include "tensor/team.h"
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static void put_probabilities(FILE *stream, const double *probability) {
     for (int l = 0; l < ICH_LABELS; l++) fprintf(stream, "%.9g,", probability[l]);
 }
 
-static bool open_tables(tables *out, const char *folder, ich_error *err) {
+static bool open_tables(tables *out, const char *folder, bool uncertainty, ich_error *err) {
     memset(out, 0, sizeof *out);
     char *studies = ich_path_join(folder, "studies.csv"), *slices = ich_path_join(folder, "slices.csv");
     bool done = (studies != NULL && slices != NULL) || ich_fail(err, "%s: no memory for a path", folder);
@@ -77,7 +78,7 @@ static bool open_tables(tables *out, const char *folder, ich_error *err) {
     if (!done) return false;
     fputs("study_id,n_slices", out->studies.stream);
     put_label_header(out->studies.stream);
-    fputs(",seconds\n", out->studies.stream);
+    fprintf(out->studies.stream, ",seconds%s\n", uncertainty ? ",uncertainty" : "");
     fputs("study_id,slice_index,image_id", out->slices.stream);
     put_label_header(out->slices.stream);
     fputs(",attention\n", out->slices.stream);
@@ -123,7 +124,9 @@ static void put_study(FILE *stream, const ich_scan *scan, const ich_answer *answ
     ich_csv_put(stream, scan->study_id, ',');
     fprintf(stream, "%d,", answer->slices);
     put_probabilities(stream, answer->study);
-    fprintf(stream, "%.3f\n", seconds);
+    fprintf(stream, "%.3f", seconds);
+    if (!isnan(answer->uncertainty)) fprintf(stream, ",%.9g", answer->uncertainty);
+    fputc('\n', stream);
 }
 
 /* -- about.csv ----------------------------------------------------------------------------------------- */
@@ -275,7 +278,7 @@ static bool open_job(job *j, const ich_model *model, const char *folder, const i
 static bool run_job(job *j, const char *input, const char *folder, const ich_predict_options *options,
                     const ich_progress *progress, const volatile int *stop, ich_skipped *skipped,
                     ich_error *err) {
-    if (!open_tables(&j->out, folder, err)) return false;
+    if (!open_tables(&j->out, folder, j->reader.model->gp >= 0, err)) return false;
     tally sum = {0};
     if (!answer_all(j, &sum, progress, stop, skipped, err)) {
         abandon_tables(&j->out);

@@ -29,6 +29,9 @@ typedef struct ich_predict_options {
  * Fails if no study is left, the folder cannot be written, or *stop (may be NULL) becomes nonzero; the tables
  * are then as they were before.
  *
+ * A model with a Gaussian process adds a column `uncertainty` to studies.csv: the standard deviation of the
+ * logit of `any`.
+ *
  * A study's `seconds` run from opening its file to its last output, the wait for the study before it
  * included. */
 bool ich_predict(const ich_model *model, const char *input, const char *folder,

@@ -108,8 +108,8 @@ static void put_card_head(const ich_model *model, FILE *out) {
     const ich_totals sum = ich_inspect_totals(&model->graph);
     char hex[17], size[80], head[100] = "its most positive slice";
     if (model->classifier >= 0)
-        snprintf(head, sizeof head, "a study's slices; context: %s, pool: %s", model->recipe.context,
-                 model->recipe.pool);
+        snprintf(head, sizeof head, "a study's slices; context: %s, pool: %s, classifier: %s",
+                 model->recipe.context, model->recipe.pool, model->recipe.classifier);
     ich_provenance_hash(model, hex);
     snprintf(size, sizeof size, "%" PRId64 " parameters, %.2f G multiply-adds a slice", sum.parameters,
              (double)sum.macs / 1e9);

@@ -78,6 +78,15 @@ static void share_attention(ich_answer *answer) {
         answer->attention[t] = sum > 0 ? answer->slice[t][ICH_ANY] / sum : 1.0 / answer->slices;
 }
 
+/* A Gaussian process' variances follow its means. */
+static void read_uncertainty(ich_reader *reader, ich_answer *answer) {
+    const int node = reader->model->gp;
+    answer->uncertainty = NAN;
+    if (node >= 0)
+        answer->uncertainty =
+            sqrt(fmax(0, (double)ich_head_value(&reader->head, node)[ICH_LABELS + ICH_ANY]));
+}
+
 static bool run_head(ich_reader *reader, const float *features, ich_answer *answer, ich_error *err) {
     if (!ich_head_run(&reader->head, features, answer->slices, err)) return false;
     const float *slice_logits = ich_head_value(&reader->head, reader->head.slice_logit);
@@ -91,6 +100,7 @@ static bool run_head(ich_reader *reader, const float *features, ich_answer *answ
     } else {
         pool_slices(answer);
     }
+    read_uncertainty(reader, answer);
     if (reader->model->weights >= 0)
         read_attention(reader, answer);
     else

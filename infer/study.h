@@ -32,6 +32,7 @@ typedef struct ich_answer {
     double study[ICH_LABELS];    /* probabilities */
     double (*slice)[ICH_LABELS]; /* [slices], network order */
     double *attention;           /* [slices], sums to 1 */
+    double uncertainty;          /* standard deviation of the logit of `any`; NaN: the model does not tell */
     ich_look look;               /* what the network saw (likeness.h) */
     float *heat;                 /* [slices][grid.height][grid.width], 0 … 1; NULL without heatmaps */
 } ich_answer;

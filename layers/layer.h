@@ -118,18 +118,24 @@ enum { /* ich_layer.fuses: which following nodes the plan may fold into this one
        ICH_FUSES_INFERENCE_ONLY = 8 /* RELU and ADD only where no gradient is wanted */
 };
 
+typedef enum ich_loss_term { /* in training, on top of what the labels say */
+                             ICH_TERM_NONE,
+                             ICH_TERM_STUDY,  /* each study has its own */
+                             ICH_TERM_DATASET /* one for all studies together */
+} ich_loss_term;
+
 typedef struct ich_layer {
     const char *op;      /* "conv2d" */
     const char *formula; /* one line, for inspect, audit and docs */
     const char *source;  /* citation */
     int inputs;
     unsigned needs, fuses;
-    bool in_place;          /* out may be in[0], and d_in[0] may be d_out */
-    bool in_place_backward; /* only d_in[0] may be d_out (batch norm) */
-    bool strided;           /* heeds the stride of in[0], and concat that of out */
-    bool loss_term; /* out, one number a study, is added to the loss in training; no answer needs it */
-    bool cheap;     /* computing out again costs less than keeping it until backward; with `macs`: where
-                       they are few an element (plan.c) */
+    bool in_place;           /* out may be in[0], and d_in[0] may be d_out */
+    bool in_place_backward;  /* only d_in[0] may be d_out (batch norm) */
+    bool strided;            /* heeds the stride of in[0], and concat that of out */
+    ich_loss_term loss_term; /* out, one number a study, is added to the loss; no answer needs it */
+    bool cheap; /* computing out again costs less than keeping it until backward; with `macs`: where
+                   they are few an element (plan.c) */
 
     /* Infers the output of one row; fails with what is wrong about attr or inputs (graph.c adds the node's
      * name). */

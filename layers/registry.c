@@ -26,7 +26,10 @@
     ROW(noisy_or)                                                                                            \
     ROW(smoothness)                                                                                          \
     ROW(layer_norm)                                                                                          \
-    ROW(self_attention)
+    ROW(self_attention)                                                                                      \
+    ROW(gp)                                                                                                  \
+    ROW(moderate)                                                                                            \
+    ROW(gp_kl)
 
 #define DECLARE(op) extern const ich_layer ich_layer_##op##_f32, ich_layer_##op##_f64;
 #define F32(op)     &ich_layer_##op##_f32,

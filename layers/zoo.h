@@ -18,6 +18,7 @@ typedef struct ich_study_head {
     const char *context; /* how a slice learns of the others; NULL: the first that there is */
     const char *pool;    /* how slices become a study; likewise */
     int top;             /* slices that count, where the pool wants to know */
+    bool gp;             /* a Gaussian process classifies, else a linear layer */
     float smooth;        /* weight of the attention's roughness in the loss; 0: none */
     int smooth_order;
 } ich_study_head;
@@ -27,6 +28,7 @@ typedef struct ich_study_nodes {
     int study;   /* logits per study */
     int slices;  /* logits per slice */
     int weights; /* attention per slice and head; only if the pool is attention */
+    int gp;      /* mean, variance and divergence of the study's logits; only with a Gaussian process */
 } ich_study_nodes;
 
 /* Name of CNN 0, 1, …; NULL behind the last. */

@@ -11,6 +11,11 @@
  *                     With `smooth`, attention.smoothness adds its term to the loss.
  *     mean, max, top-k, noisy-or   classifier on every slice -> classifier.pool of its logits
  *
+ *   classifier
+ *     linear    classifier
+ *     gp        gp.norm -> gp.map -> gp.features -> gp -> classifier: a Gaussian process on a few numbers of
+ * z (Wu et al. 2021), whose variance says how sure it is; gp.kl is its term of the loss. With attention alone
+ *
  * Ilse et al. 2018 (arXiv 1802.04712), section 2, call the first kind embedding-level, the second
  * instance-level. Each context goes with each pool.
  */
@@ -75,27 +80,49 @@ static const void *find(const void *table, size_t count, size_t size, const char
     return NULL;
 }
 
-static int classify(ich_graph *graph, const pool_rule *pool, int labels, int input) {
+/* -- classifiers ---------------------------------------------------------------------------------------- */
+
+static int linear(ich_graph *graph, float start, int labels, int input) {
     return ich_graph_add(graph, "linear", "classifier",
-                         (ich_attr){.out = labels, .bias = true, .start = pool->start}, input);
+                         (ich_attr){.out = labels, .bias = true, .start = start}, input);
 }
 
-static int pool_embeddings(ich_graph *graph, const ich_study_head *head, const pool_rule *pool, int labels,
-                           int h) {
+/* As few numbers as Wu et al. 2021 hand to theirs, and points enough for their cube. */
+static int gaussian_process(ich_graph *graph, int labels, int z, int h) {
+    enum { FEATURES = 8, POINTS = 32 };
+    const ich_attr map = {.out = FEATURES, .bias = true}, process = {.out = labels, .hidden = POINTS};
+    int norm = ich_graph_add(graph, "layer_norm", "gp.norm", (ich_attr){.eps = 1e-5f}, z);
+    int mapped = ich_graph_add(graph, "linear", "gp.map", map, norm);
+    int features = ich_graph_add(graph, "tanh", "gp.features", (ich_attr){0}, mapped);
+    int gp = ich_graph_add(graph, "gp", "gp", process, features);
+    int classifier = ich_graph_add(graph, "moderate", "classifier", (ich_attr){0}, gp);
+    ich_graph_add(graph, "gp_kl", "gp.kl", (ich_attr){.weight = 1.0f / 7}, gp); /* as the labels' losses */
+    norm = ich_graph_share(graph, "gp.norm.slices", norm, h);
+    mapped = ich_graph_share(graph, "gp.map.slices", mapped, norm);
+    features = ich_graph_add(graph, "tanh", "gp.features.slices", (ich_attr){0}, mapped);
+    gp = ich_graph_share(graph, "gp.slices", gp, features);
+    ich_graph_add(graph, "moderate", "classifier.slices", (ich_attr){0}, gp);
+    return classifier;
+}
+
+/* -- pools ---------------------------------------------------------------------------------------------- */
+
+static int pool_embeddings(ich_graph *graph, const ich_study_head *head, int labels, int h) {
     ich_attr attr = {.out = head->attention, .heads = head->heads, .gated = head->gated};
     int a = ich_graph_add(graph, "attention", "attention", attr, h);
     int z = ich_graph_add2(graph, "attention_pool", "attention.pool", (ich_attr){0}, h, a);
-    int classifier = classify(graph, pool, labels, z);
-    ich_graph_share(graph, "classifier.slices", classifier, h);
     if (head->smooth > 0)
         ich_graph_add(graph, "smoothness", "attention.smoothness",
                       (ich_attr){.order = head->smooth_order, .weight = head->smooth}, a);
+    if (head->gp) return gaussian_process(graph, labels, z, h);
+    int classifier = linear(graph, 0, labels, z);
+    ich_graph_share(graph, "classifier.slices", classifier, h);
     return classifier;
 }
 
 static int pool_logits(ich_graph *graph, const ich_study_head *head, const pool_rule *pool, int labels,
                        int h) {
-    int slices = classify(graph, pool, labels, h);
+    int slices = linear(graph, pool->start, labels, h);
     return ich_graph_add(graph, pool->op, "classifier.pool", (ich_attr){.top = head->top}, slices);
 }
 
@@ -103,15 +130,15 @@ int ich_zoo_study_head(ich_graph *graph, int features, const ich_study_head *hea
     const context_rule *context = FIND(contexts, head->context, &graph->error);
     const pool_rule *pool = FIND(pools, head->pool, &graph->error);
     if (!context || !pool) return -1;
-    if (head->smooth > 0 && pool->op) {
-        ich_fail(&graph->error, "model: only attention can be smooth: choose pool = attention, not %s",
-                 pool->name);
+    if (pool->op && (head->smooth > 0 || head->gp)) {
+        ich_fail(&graph->error, "model: %s goes with pool = attention, not with %s",
+                 head->gp ? "a Gaussian process" : "smooth", pool->name);
         return -1;
     }
     graph->group = ICH_GROUP_HEAD;
     int h = context->build(graph, head, features);
     int study =
-        pool->op ? pool_logits(graph, head, pool, labels, h) : pool_embeddings(graph, head, pool, labels, h);
+        pool->op ? pool_logits(graph, head, pool, labels, h) : pool_embeddings(graph, head, labels, h);
     return graph->error.text[0] ? -1 : study;
 }
 
@@ -119,5 +146,6 @@ ich_study_nodes ich_zoo_study_nodes(const ich_graph *graph) {
     int classifier = ich_graph_find(graph, "classifier"), pooled = ich_graph_find(graph, "classifier.pool");
     return (ich_study_nodes){.study = pooled >= 0 ? pooled : classifier,
                              .slices = pooled >= 0 ? classifier : ich_graph_find(graph, "classifier.slices"),
-                             .weights = ich_graph_find(graph, "attention")};
+                             .weights = ich_graph_find(graph, "attention"),
+                             .gp = ich_graph_find(graph, "gp")};
 }

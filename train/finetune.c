@@ -119,7 +119,8 @@ static bool open_learning(finetuning *f, ich_error *err) {
                                      .studies = (int)f->group_size,
                                      .learns = true,
                                      .cnn_learns = !f->frozen,
-                                     .noise = noise_of(recipe)};
+                                     .noise = noise_of(recipe),
+                                     .dataset = (int)source->n_train};
     if (!ich_mil_open(&f->learning, &f->loop.model, &options, err)) return false;
     ich_mil_bind(&f->learning, f->loop.model.values, f->loop.gradients);
     f->images = slices_of(source, source->train, source->n_train);
@@ -294,6 +295,7 @@ bool ich_finetune_inherit(ich_recipe *recipe, const char *init, ich_error *err) 
     if (parent.classifier >= 0) {
         memcpy(recipe->context, parent.recipe.context, sizeof recipe->context);
         memcpy(recipe->pool, parent.recipe.pool, sizeof recipe->pool);
+        memcpy(recipe->classifier, parent.recipe.classifier, sizeof recipe->classifier);
         recipe->top = parent.recipe.top;
         recipe->hidden = parent.recipe.hidden;
         recipe->attention = parent.recipe.attention;

@@ -45,6 +45,7 @@ bool ich_mil_open(ich_mil *mil, const ich_model *model, const ich_mil_options *o
     const ich_node *nodes = model->graph.nodes;
     *mil = (ich_mil){.model = model,
                      .noise = options->noise,
+                     .dataset = options->dataset > 0 ? options->dataset : 1,
                      .chunk = options->chunk < options->rows ? options->chunk : options->rows,
                      .pixels = ich_shape_count(nodes[model->input].shape),
                      .width = ich_shape_count(nodes[model->features].shape)};
@@ -140,15 +141,19 @@ static double label_loss(const ich_mil *mil, const ich_mil_group *group, const f
     return loss;
 }
 
+/* Each study carries its own, or its share of the dataset's. */
 static double term_loss(const ich_mil *mil, int term, int studies) {
+    const int op = mil->model->graph.nodes[term].op;
+    const bool shared = ich_layers(ICH_F32)[op]->loss_term == ICH_TERM_DATASET;
+    const double scale = 1.0 / ((double)studies * (shared ? mil->dataset : 1));
     const float *value = ich_exec_value(mil->head, term);
     float *gradient = ich_exec_gradient(mil->head, term);
     double sum = 0;
     for (int i = 0; i < studies; i++) {
-        sum += value[i];
-        gradient[i] = 1 / (float)studies;
+        sum += scale * value[i];
+        gradient[i] = (float)scale;
     }
-    return sum / studies;
+    return sum;
 }
 
 double ich_mil_head(ich_mil *mil, const ich_mil_group *group, bool backward, const float **logits) {

@@ -23,6 +23,7 @@ typedef struct ich_mil {
     ich_exec *cnn, *head;  /* image -> features; features -> logits of studies */
     int terms[2], n_terms; /* nodes whose value is added to the loss; with gradients alone */
     ich_label_noise noise;
+    int dataset; /* studies that a term of the dataset is shared by */
     int chunk;
     size_t pixels, width; /* elements of an image, of a slice's features */
 } ich_mil;
@@ -41,6 +42,7 @@ typedef struct ich_mil_options {
     bool learns;              /* with gradients; otherwise batch norm is folded */
     bool cnn_learns;          /* … of the CNN too */
     ich_label_noise noise;    /* of the studies' labels */
+    int dataset;              /* studies that are learned from in all; 0: as many as 1 */
 } ich_mil_options;
 
 bool ich_mil_open(ich_mil *mil, const ich_model *model, const ich_mil_options *options, ich_error *err);

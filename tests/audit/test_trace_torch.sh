@@ -37,6 +37,7 @@ test_mean_agrees() { agrees_with --pool mean; }
 test_max_without_context_agrees() { agrees_with --pool max --context none; }
 test_top_k_agrees() { agrees_with --pool top-k --top 5; }
 test_noisy_or_agrees() { agrees_with --pool noisy-or; }
+test_gaussian_process_agrees() { agrees_with --classifier gp; }
 test_self_attention_agrees() { agrees_with --context self-attention; }
 test_max_after_self_attention_agrees() { agrees_with --context self-attention --pool max; }
 test_smooth_attention_agrees() { agrees_with --smooth 0.5 --heads 2; }

@@ -43,13 +43,17 @@ def read_safetensors(path):
     return tensors, meta
 
 
+def is_buffer(name):
+    return "running_" in name or name == "gp.inducing"
+
+
 class Net:
     """Functional torch, that notes each value under Ichor's name."""
 
     def __init__(self, params, meta, dtype, relus=None):
         self.recipe = dict(line.split(" = ") for line in meta["recipe"].splitlines() if " = " in line)
         self.arch, self.heads, self.dtype, self.relus, self.seen = meta["arch"], meta["heads"], dtype, relus, {}
-        self.p = {name: value.to(dtype).clone().requires_grad_("running_" not in name) for name, value in params.items()}
+        self.p = {name: value.to(dtype).clone().requires_grad_(not is_buffer(name)) for name, value in params.items()}
 
     def note(self, name, value):
         assert name not in self.seen, name
@@ -151,9 +155,32 @@ class Net:
         a = self.note("attention", torch.softmax(energy, 0))
         return self.note("attention.pool", (a.mean(1, keepdim=True) * h).sum(0, keepdim=True))
 
+    def gaussian_process(self, suffix, x):
+        points, m, rho, amplitude, bias = (
+            self.p["gp." + name] for name in ("inducing", "mean", "log_deviation", "log_amplitude", "bias"))
+        x = self.note("gp.norm" + suffix, F.layer_norm(x, x.shape[1:], self.p["gp.norm.weight"], self.p["gp.norm.bias"]))
+        x = self.note("gp.features" + suffix, torch.tanh(self.linear("gp.map" + suffix, "gp.map", x)))
+
+        def kernel(a, b):
+            return torch.exp(-(a[:, None] - b[None]).square().sum(2) / (2 * x.shape[1] / 3))
+
+        alpha, s = amplitude.exp(), (2 * rho).exp()
+        factor = torch.linalg.cholesky(kernel(points, points) + 1e-3 * torch.eye(len(points), dtype=self.dtype))
+        a = torch.linalg.solve_triangular(factor, kernel(points, x), upper=False)
+        mean = bias + alpha * (a.T @ m.T)
+        variance = alpha**2 * (1 - a.square().sum(0)[:, None] + a.T.square() @ s.T)
+        divergence = ((s + m.square() - 1 - 2 * rho).sum(1) / 2).expand(len(x), -1)
+        self.note("gp" + suffix, torch.cat([mean, variance, divergence], 1))
+        if not suffix:
+            self.note("gp.kl", divergence.sum(1, keepdim=True) / 7)
+        return self.note("classifier" + suffix, mean / torch.sqrt(1 + np.pi / 8 * variance))
+
     def study_head(self, x):
         contexts = {"lstm": self.lstm, "self-attention": self.self_attention, "none": lambda x: x}
         h = contexts[self.recipe["context"]](x)
+        if self.recipe["classifier"] == "gp":
+            self.gaussian_process(".slices", h)
+            return self.gaussian_process("", self.attend(h))
         if self.recipe["pool"] == "attention":
             self.linear("classifier.slices", "classifier", h)
             return self.linear("classifier", "classifier", self.attend(h))

@@ -35,6 +35,7 @@ agrees_with() { # SETTINGS...
 test_mean() { agrees_with --pool mean; }
 test_max_without_context() { agrees_with --pool max --context none; }
 test_self_attention() { agrees_with --context self-attention; }
+test_gaussian_process() { agrees_with --classifier gp; }
 test_top_k() { agrees_with --pool top-k --top 5; }
 test_more_slices_in_top_k_than_there_are() { agrees_with --pool top-k --top 500; }
 test_noisy_or() { agrees_with --pool noisy-or; }

@@ -2,6 +2,7 @@
 # Every study head learns from study labels alone and then answers as the usual one does: a probability a study and a
 # slice, an attention that sums to 1, heatmaps, a table of nodes, a trace with gradients, a page.
 . "$(dirname "$0")/lib.sh"
+recipes=$(dirname "$(realpath "$0")")/../../recipes
 
 sums_to_one() { # SLICES.csv
     awk -F, 'NR > 1 { sum[$1] += $NF } END { for (s in sum) if (sum[s] < 0.999999 || sum[s] > 1.000001) exit 1 }' "$1" ||
@@ -28,6 +29,13 @@ test_attention_without_context() { answers --context none; }
 test_smooth_attention() { answers --smooth 0.02; }
 test_weighted_and_noisy_labels() { answers --prevalence 0.3 --label-false-positives 0.1 --label-false-negatives 0.05; }
 test_self_attention() { answers --context self-attention; }
+
+# How sure it is stands in one more column.
+test_gaussian_process() {
+    answers --classifier gp && header p/studies.csv "study_id,n_slices,$labels,seconds,uncertainty" &&
+        awk -F, 'NR > 1 && !($NF > 0 && $NF < 10) { exit 1 }' p/studies.csv || fail "no uncertainty in $(cat p/studies.csv)"
+    run 0 evaluate p d --out e --quiet && run 1 calibrate f p d --out c && said "--method none"
+}
 test_mean() { answers --pool mean; }
 test_max() { answers --pool max; }
 test_max_without_context() { answers --pool max --context none; }
@@ -50,7 +58,18 @@ test_unknown_heads_are_refused() {
     phantoms d && run 2 finetune d --out f --pool median && said "mean|max|top-k|noisy-or" &&
         run 2 finetune d --out f --context gru && said "lstm|" &&
         run 1 finetune d --out f --size 32 --pool max --smooth 1 && said "pool = attention" &&
-        run 1 finetune d --out f --size 32 --context self-attention --hidden 7 && said "4 heads" "14 features"
+        run 1 finetune d --out f --size 32 --context self-attention --hidden 7 && said "4 heads" "14 features" &&
+        run 1 finetune d --out f --size 32 --pool max --classifier gp && said "pool = attention"
+}
+
+# The recipes that come with the program say what they are meant to, and nothing that it refuses.
+test_recipes_are_read() {
+    local file setting
+    phantoms d && pretrained r || return
+    for file in "$recipes"/*.ini; do
+        run 0 finetune d --init r --out f --epochs 1 --quiet --force --config "$file" || return
+        while read -r setting; do holds f/recipe.ini "$setting" || return; done < <(grep ' = ' "$file" | grep -v '^;')
+    done
 }
 
 # Labels that are unknown take no part: of studies that say nothing but "any", the types learn nothing.

@@ -27,7 +27,7 @@ static const struct {
 static void build(ich_model *model) {
     ich_graph *graph = &model->graph;
     const ich_study_head head = {.hidden = 128, .attention = 128, .heads = 1, .gated = true};
-    *model = (ich_model){.fc = -1};
+    *model = (ich_model){.fc = -1, .gp = -1};
     ich_graph_init(graph);
     model->features = ich_zoo_cnn(graph, "resnet18", SIZE, 3);
     model->classifier = ich_zoo_study_head(graph, model->features, &head, ICH_LABELS);

@@ -60,7 +60,7 @@ static void take_sides(ich_model *model) {
 static void make_model(ich_model *model, int chunk) {
     ich_graph *graph = &model->graph;
     const ich_study_head head = {.hidden = 8, .attention = 8, .heads = 1, .gated = true};
-    *model = (ich_model){.recipe = test_recipe(), .fc = -1};
+    *model = (ich_model){.recipe = test_recipe(), .fc = -1, .gp = -1};
     model->recipe.size = SIZE;
     model->recipe.chunk = chunk;
     ich_graph_init(graph);

@@ -141,9 +141,10 @@ static void wrong_wishes_are_refused(void **state) {
                                              {8, 8, 1, true, "lstm", "median"},
                                              {8, 8, 1, true, "lstm", "top-k"},
                                              {8, 8, 1, true, "lstm", "max", .smooth = 1, .smooth_order = 1},
-                                             {8, 8, 1, true, "lstm", "attention", .smooth = 1}};
-    static const char *const said[] = {"'gru'", "'median'", "at least 1", "pool = attention", "order 1 or 2"};
-    for (int i = 0; i < 5; i++) {
+                                             {8, 8, 1, true, "lstm", "attention", .smooth = 1},
+                                             {8, 8, 1, true, "lstm", "max", .top = 1, .gp = true}};
+    static const char *const said[] = {"'gru'", "'median'", "at least 1", "pool = attention", "order 1 or 2", "pool = attention"};
+    for (int i = 0; i < 6; i++) {
         ich_graph_init(&graph);
         features = ich_graph_input(&graph, "avgpool", (ich_shape){1, 1, 10});
         assert_int_equal(ich_zoo_study_head(&graph, features, &unknown[i], 6), -1);

@@ -103,7 +103,8 @@ void world_give_values(ich_model *model, uint64_t seed) {
 }
 
 ich_model world_tiny_model(uint64_t seed) {
-    ich_model model = {.recipe = world_recipe(ICH_FOR_FINETUNE), .fc = -1, .slices = -1, .weights = -1};
+    ich_model model = {
+        .recipe = world_recipe(ICH_FOR_FINETUNE), .fc = -1, .slices = -1, .weights = -1, .gp = -1};
     ich_graph *g = &model.graph;
     model.input = model.features = ich_graph_input(g, "input", (ich_shape){1, 1, 5});
     g->group = ICH_GROUP_HEAD;
@@ -120,7 +121,7 @@ static int conv_norm(ich_graph *g, const char *conv, const char *norm, int out, 
 }
 
 ich_model world_small_model(uint64_t seed) {
-    ich_model model = {.recipe = world_recipe(ICH_FOR_FINETUNE), .fc = -1};
+    ich_model model = {.recipe = world_recipe(ICH_FOR_FINETUNE), .fc = -1, .gp = -1};
     ich_graph *g = &model.graph;
     const ich_study_head head = {.hidden = 8, .attention = 8, .heads = 1, .gated = true};
     g->group = ICH_GROUP_CNN;
