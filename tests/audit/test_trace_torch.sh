@@ -29,19 +29,4 @@ test_plain_attention_of_three_heads_agrees() {
         agrees f
 }
 
-# How slices become a study, one after the other on the same pretrained CNN.
-agrees_with() { # SETTINGS...
-    phantoms d && pretrained r && run 0 finetune d --init r --out f --epochs 1 --quiet "$@" && agrees f
-}
-test_mean_agrees() { agrees_with --pool mean; }
-test_max_without_context_agrees() { agrees_with --pool max --context none; }
-test_top_k_agrees() { agrees_with --pool top-k --top 5; }
-test_noisy_or_agrees() { agrees_with --pool noisy-or; }
-test_gaussian_process_agrees() { agrees_with --classifier gp; }
-test_self_attention_agrees() { agrees_with --context self-attention; }
-test_max_after_self_attention_agrees() { agrees_with --context self-attention --pool max; }
-test_smooth_attention_agrees() { agrees_with --smooth 0.5 --heads 2; }
-test_smooth_attention_of_second_order_agrees() { agrees_with --smooth 0.5 --smooth-order 2; }
-test_attention_without_context_agrees() { agrees_with --context none; }
-
 run_tests

@@ -24,7 +24,6 @@ answers() { # SETTINGS...
         run 0 audit f d --study a1-0002 --backward && run 0 report p --out page --quiet && there page/index.html
 }
 
-test_attention() { answers; }
 test_attention_without_context() { answers --context none; }
 test_smooth_attention() { answers --smooth 0.02; }
 test_weighted_and_noisy_labels() { answers --prevalence 0.3 --label-false-positives 0.1 --label-false-negatives 0.05; }
@@ -37,7 +36,6 @@ test_gaussian_process() {
     run 0 evaluate p d --out e --quiet && run 1 calibrate f p d --out c && said "--method none"
 }
 test_mean() { answers --pool mean; }
-test_max() { answers --pool max; }
 test_max_without_context() { answers --pool max --context none; }
 test_top_k() { answers --pool top-k --top 3; }
 test_noisy_or() { answers --pool noisy-or; }
