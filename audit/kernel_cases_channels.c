@@ -211,9 +211,6 @@ static void run_optimizers(const ich_kernels_f32 *kernels, const void *shape, fl
         kernels->sgd(n, &update, in[0], out[0], out[1]);
         kernels->adamw(n, &update, in[0], out[3], out[4], out[2]);
     }
-    const double squares = kernels->sum_squares(n, in[0]);
-    out[5][0] = (float)squares;
-    out[5][1] = (float)((squares - (double)out[5][0]) * 0x1p24); /* what a float drops: same bytes, too */
 }
 
 static void try_one_optimizer(ich_sweep *sw, size_t n) {
@@ -225,16 +222,42 @@ static void try_one_optimizer(ich_sweep *sw, size_t n) {
                           run_optimizers,
                           &n,
                           {n},
-                          {n, n, n, n, n, 2},
-                          {ich_rounding, ich_rounding, 4 * ich_rounding, ich_rounding, ich_rounding, 1e-5}});
+                          {n, n, n, n, n},
+                          {ich_rounding, ich_rounding, 4 * ich_rounding, ich_rounding, ich_rounding}});
+}
+
+enum { SQUARES = 8 };
+
+/* Several times, that threads which add up in the order in which they come are caught at it. */
+static void run_squares(const ich_kernels_f32 *kernels, const void *shape, float *const *in,
+                        float *const *out) {
+    for (int i = 0; i < SQUARES; i++) {
+        const double sum = kernels->sum_squares(*(const size_t *)shape, in[0]);
+        out[0][i] = (float)sum;
+        out[1][2 * i] = (float)(sum - (double)out[0][i]); /* what a float drops: same bytes, too */
+        out[1][2 * i + 1] = (float)(sum - (double)out[0][i] - (double)out[1][2 * i]);
+    }
+}
+
+static void try_one_squares(ich_sweep *sw, size_t n) {
+    char what[40];
+    snprintf(what, sizeof what, "%zu", n);
+    const double dropped = (double)n * 0x1p-23; /* at most, and of either sign */
+    ich_sweep_try(
+        sw, &(ich_kernel_problem){
+                "optimizer squares", what, run_squares, &n, {n}, {SQUARES, 2 * SQUARES}, {1e-5, dropped}});
 }
 
 void ich_try_optimizers(ich_sweep *sw) {
+    static const size_t long_enough = 3000017; /* that all threads are at it together */
     for (size_t i = 0; i < ICH_COUNT(lengths); i++) try_one_optimizer(sw, lengths[i]);
+    for (size_t i = 0; i < ICH_COUNT(lengths); i++) try_one_squares(sw, lengths[i]);
+    try_one_squares(sw, long_enough);
 }
 
 void ich_try_typed_optimizers(ich_sweep *sw, const ich_typed_shape *typed) {
     try_one_optimizer(sw, (size_t)ich_typed_get(typed, "n"));
+    try_one_squares(sw, (size_t)ich_typed_get(typed, "n"));
 }
 
 /* -- pooling -------------------------------------------------------------------------------------------- */
