@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "data/csv.h"
+#include "fixtures.h"
 #include "infer/distributions.h"
 #include "infer/paired.h"
 #include <math.h>
@@ -18,32 +18,9 @@ enum { MOST = 512 };
 
 /* -- fixtures ------------------------------------------------------------------------------------------ */
 
-typedef struct fixtures {
-    ich_csv cases, figures;
-} fixtures;
-
 static int read_fixtures(void **state) {
-    static fixtures f;
-    ich_error err = {0};
-    if (!ich_csv_read(&f.cases, ICHOR_SOURCE "/tests/infer/fixtures/pairs.csv", &err) ||
-        !ich_csv_read(&f.figures, ICHOR_SOURCE "/tests/infer/fixtures/comparisons.csv", &err))
-        fail_msg("%s", err.text);
-    *state = &f;
-    return 0;
-}
-
-static int free_fixtures(void **state) {
-    fixtures *f = *state;
-    ich_csv_free(&f->cases);
-    ich_csv_free(&f->figures);
-    return 0;
-}
-
-static double number(const ich_csv *csv, size_t row, int column) {
-    ich_error err = {0};
-    double value;
-    if (!ich_csv_number(csv, row, column, &value, &err)) fail_msg("%s", err.text);
-    return value;
+    return fixtures_read(state, ICHOR_SOURCE "/tests/infer/fixtures/pairs.csv",
+                         ICHOR_SOURCE "/tests/infer/fixtures/comparisons.csv");
 }
 
 typedef struct sample {
@@ -57,9 +34,9 @@ static const sample *load(const fixtures *f, const char *name) {
     for (size_t row = 0; row < f->cases.n_rows; row++) {
         if (strcmp(ich_csv_cell(&f->cases, row, 0), name) != 0) continue;
         assert_true(s.n < MOST);
-        s.a[s.n] = number(&f->cases, row, 1);
-        s.b[s.n] = number(&f->cases, row, 2);
-        s.label[s.n++] = number(&f->cases, row, 3);
+        s.a[s.n] = fixtures_number(&f->cases, row, 1);
+        s.b[s.n] = fixtures_number(&f->cases, row, 2);
+        s.label[s.n++] = fixtures_number(&f->cases, row, 3);
     }
     return &s;
 }
@@ -74,11 +51,11 @@ static void expect(double got, double wanted, const char *where, const char *wha
 /* A test without p says why; where the reference has no estimate either, ours may still have one. */
 static void expect_test(ich_test t, const fixtures *f, size_t row) {
     const char *where = ich_csv_cell(&f->figures, row, 0), *what = ich_csv_cell(&f->figures, row, 1);
-    const double estimate = number(&f->figures, row, 3), p = number(&f->figures, row, 7);
+    const double estimate = fixtures_number(&f->figures, row, 3), p = fixtures_number(&f->figures, row, 7);
     if (!isnan(estimate)) expect(t.estimate, estimate, where, what);
-    expect(t.low, number(&f->figures, row, 4), where, what);
-    expect(t.high, number(&f->figures, row, 5), where, what);
-    expect(t.statistic, number(&f->figures, row, 6), where, what);
+    expect(t.low, fixtures_number(&f->figures, row, 4), where, what);
+    expect(t.high, fixtures_number(&f->figures, row, 5), where, what);
+    expect(t.statistic, fixtures_number(&f->figures, row, 6), where, what);
     expect(t.p, p, where, what);
     assert_non_null(t.method);
     if (isnan(p) != (t.why != NULL)) fail_msg("%s: %s: '%s'", where, what, t.why ? t.why : "no word");
@@ -189,8 +166,8 @@ static void distributions_are_scipys(void **state) {
     for (size_t row = 0; row < f->figures.n_rows; row++)
         for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
             if (strcmp(ich_csv_cell(&f->figures, row, 1), names[i]) != 0) continue;
-            expect(of_row(f, row, names[i]), number(&f->figures, row, 3), ich_csv_cell(&f->figures, row, 0),
-                   names[i]);
+            expect(of_row(f, row, names[i]), fixtures_number(&f->figures, row, 3),
+                   ich_csv_cell(&f->figures, row, 0), names[i]);
             seen++;
         }
     assert_int_equal(seen, 6 + 5 + 6 + 2 * 7);
@@ -205,5 +182,5 @@ int main(void) {
         cmocka_unit_test(a_missing_test_says_why),
         cmocka_unit_test(distributions_are_scipys),
     };
-    return cmocka_run_group_tests(tests, read_fixtures, free_fixtures);
+    return cmocka_run_group_tests(tests, read_fixtures, fixtures_free);
 }

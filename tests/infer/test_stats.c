@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "data/csv.h"
+#include "fixtures.h"
 #include "infer/calibration.h"
 #include "infer/stats.h"
 #include <math.h>
@@ -19,32 +19,9 @@ enum { MOST = 512, BINS = 15 };
 
 /* -- fixtures ------------------------------------------------------------------------------------------ */
 
-typedef struct fixtures {
-    ich_csv cases, figures;
-} fixtures;
-
 static int read_fixtures(void **state) {
-    static fixtures f;
-    ich_error err = {0};
-    if (!ich_csv_read(&f.cases, ICHOR_SOURCE "/tests/infer/fixtures/cases.csv", &err) ||
-        !ich_csv_read(&f.figures, ICHOR_SOURCE "/tests/infer/fixtures/figures.csv", &err))
-        fail_msg("%s", err.text);
-    *state = &f;
-    return 0;
-}
-
-static int free_fixtures(void **state) {
-    fixtures *f = *state;
-    ich_csv_free(&f->cases);
-    ich_csv_free(&f->figures);
-    return 0;
-}
-
-static double number(const ich_csv *csv, size_t row, int column) {
-    ich_error err = {0};
-    double value;
-    if (!ich_csv_number(csv, row, column, &value, &err)) fail_msg("%s", err.text);
-    return value;
+    return fixtures_read(state, ICHOR_SOURCE "/tests/infer/fixtures/cases.csv",
+                         ICHOR_SOURCE "/tests/infer/fixtures/figures.csv");
 }
 
 typedef struct sample {
@@ -57,8 +34,8 @@ static void load(const fixtures *f, const char *name, sample *s) {
     for (size_t row = 0; row < f->cases.n_rows; row++) {
         if (strcmp(ich_csv_cell(&f->cases, row, 0), name) != 0) continue;
         assert_true(s->n < MOST);
-        s->score[s->n] = number(&f->cases, row, 1);
-        s->label[s->n++] = number(&f->cases, row, 2);
+        s->score[s->n] = fixtures_number(&f->cases, row, 1);
+        s->label[s->n++] = fixtures_number(&f->cases, row, 2);
     }
 }
 
@@ -115,8 +92,9 @@ static void figures_agree_with_the_references(void **state) {
         figure_of *function = function_of(what);
         if (function == NULL) continue;
         load(f, where, &s);
-        expect_figure(function(s.score, s.label, s.n), number(&f->figures, row, 3),
-                      number(&f->figures, row, 4), number(&f->figures, row, 5), where, what);
+        expect_figure(function(s.score, s.label, s.n), fixtures_number(&f->figures, row, 3),
+                      fixtures_number(&f->figures, row, 4), fixtures_number(&f->figures, row, 5), where,
+                      what);
         seen++;
     }
     assert_int_equal(seen, 5 * 13);
@@ -130,8 +108,9 @@ static void proportions_carry_wilsons_interval(void **state) {
         const char *where = ich_csv_cell(&f->figures, row, 0);
         size_t k, n;
         assert_int_equal(sscanf(where, "%zu of %zu", &k, &n), 2);
-        expect_figure(ich_proportion(k, n), number(&f->figures, row, 3), number(&f->figures, row, 4),
-                      number(&f->figures, row, 5), where, "proportion");
+        expect_figure(ich_proportion(k, n), fixtures_number(&f->figures, row, 3),
+                      fixtures_number(&f->figures, row, 4), fixtures_number(&f->figures, row, 5), where,
+                      "proportion");
         seen++;
     }
     assert_int_equal(seen, 9);
@@ -151,8 +130,8 @@ static void counts_at_a_threshold_agree_with_sklearn(void **state) {
         const char *where = ich_csv_cell(&f->figures, row, 0), *what = ich_csv_cell(&f->figures, row, 1);
         if (strlen(what) != 2) continue; /* tp, fp, tn, fn */
         load(f, where, &s);
-        const ich_confusion c = ich_confusion_at(s.score, s.label, s.n, number(&f->figures, row, 2));
-        expect((double)count_of(&c, what), number(&f->figures, row, 3), where, what);
+        const ich_confusion c = ich_confusion_at(s.score, s.label, s.n, fixtures_number(&f->figures, row, 2));
+        expect((double)count_of(&c, what), fixtures_number(&f->figures, row, 3), where, what);
         seen++;
     }
     assert_int_equal(seen, 12 * 4 * 4);
@@ -166,10 +145,10 @@ static void thresholds_for_a_target_are_the_best_that_occur(void **state) {
         const char *where = ich_csv_cell(&f->figures, row, 0), *what = ich_csv_cell(&f->figures, row, 1);
         if (strncmp(what, "threshold_for_", 14) != 0) continue;
         load(f, where, &s);
-        const double target = number(&f->figures, row, 2);
+        const double target = fixtures_number(&f->figures, row, 2);
         expect((strstr(what, "ppv") ? ich_threshold_for_ppv : ich_threshold_for_sensitivity)(s.score, s.label,
                                                                                              s.n, target),
-               number(&f->figures, row, 3), where, what);
+               fixtures_number(&f->figures, row, 3), where, what);
         seen++;
     }
     assert_int_equal(seen, 13 * 4 * 2);
@@ -183,7 +162,8 @@ static void youdens_threshold_is_where_sklearns_curve_is_highest(void **state) {
         const char *where = ich_csv_cell(&f->figures, row, 0), *what = ich_csv_cell(&f->figures, row, 1);
         if (strcmp(what, "threshold_youden") != 0) continue;
         load(f, where, &s);
-        expect(ich_threshold_youden(s.score, s.label, s.n), number(&f->figures, row, 3), where, what);
+        expect(ich_threshold_youden(s.score, s.label, s.n), fixtures_number(&f->figures, row, 3), where,
+               what);
         seen++;
     }
     assert_int_equal(seen, 10);
@@ -204,13 +184,13 @@ static void calibrating_lines_are_where_scipy_finds_them(void **state) {
         for (size_t i = 0; i < s.n; i++) logit[i] = ich_logit(s.score[i]);
         ich_line line;
         const char *why = ich_line_fit(logit, s.label, s.n, !strcmp(what, "platt"), &line);
-        if (isnan(number(&f->figures, row, 3))) {
+        if (isnan(fixtures_number(&f->figures, row, 3))) {
             refused += why != NULL && line.slope == 1 && line.offset == 0;
             continue;
         }
         assert_null(why);
-        assert_true(fabs(line.slope - number(&f->figures, row, 4)) < 1e-6);
-        assert_true(fabs(line.offset - number(&f->figures, row, 5)) < 1e-6);
+        assert_true(fabs(line.slope - fixtures_number(&f->figures, row, 4)) < 1e-6);
+        assert_true(fabs(line.offset - fixtures_number(&f->figures, row, 5)) < 1e-6);
         fitted++;
     }
     assert_int_equal(fitted, 12);
@@ -243,9 +223,9 @@ static void roc_points_agree_with_sklearn(void **state) {
             last = where;
         }
         assert_true(at < points);
-        expect(threshold[at], number(&f->figures, row, 3), where, "ROC threshold");
-        expect(fpr[at], number(&f->figures, row, 4), where, "false positive rate");
-        expect(tpr[at++], number(&f->figures, row, 5), where, "true positive rate");
+        expect(threshold[at], fixtures_number(&f->figures, row, 3), where, "ROC threshold");
+        expect(fpr[at], fixtures_number(&f->figures, row, 4), where, "false positive rate");
+        expect(tpr[at++], fixtures_number(&f->figures, row, 5), where, "true positive rate");
         seen++;
     }
     assert_int_equal(at, points);
@@ -304,5 +284,5 @@ int main(void) {
         cmocka_unit_test(a_missing_figure_says_why),
         cmocka_unit_test(logits_give_the_auc_of_their_probabilities),
     };
-    return cmocka_run_group_tests(tests, read_fixtures, free_fixtures);
+    return cmocka_run_group_tests(tests, read_fixtures, fixtures_free);
 }
