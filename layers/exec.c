@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const ich_node *node_of(const ich_exec *e, int node) { return &e->graph->nodes[node]; }
-
 static void *buffer_at(const ich_exec *e, int buffer) {
     return buffer < 0 ? NULL : e->planned + e->buffers[buffer].offset;
 }

@@ -8,43 +8,15 @@
  *    backward (batch norm, ReLU, shortcuts, thin convolutions) is dropped after forward and computed again
  *    just before backward needs it (Chen et al. 2016, arXiv 1604.06174; for batch norm: Pleiss et al. 2017,
  *    arXiv 1707.06990)
- * 6. when each value is born and last read   make_values, make_gradients
- * 7. what layers need besides                size_steps, make_scratch
- * 8. where each buffer lies                  place_buffers: largest first, at the lowest offset that no
+ * 6. when each value is born and last read   plan_memory.c: ich_plan_values, ich_plan_gradients
+ * 7. what layers need besides                size_steps, ich_plan_scratch
+ * 8. where each buffer lies                  ich_plan_place: largest first, at the lowest offset that no
  *    buffer alive at the same time covers (greedy by size: Pisarchyk and Lee, arXiv 2001.03288)
  */
 #include "plan.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static int forward_time(int step) { return step + 1; }
-static int fill_time(const ich_exec *e) { return e->n_steps + 1; }
-static int backward_time(const ich_exec *e, int step) { return 2 * e->n_steps + 1 - step; }
-static int end_time(const ich_exec *e) { return 2 * e->n_steps + 2; }
-
-static const ich_node *node_of(const ich_exec *e, int node) { return &e->graph->nodes[node]; }
-static const ich_layer *layer_of(const ich_exec *e, int node) { return e->layers[node_of(e, node)->op]; }
-
-static bool is_listed(const int *list, int count, int node) {
-    for (int i = 0; i < count; i++)
-        if (list[i] == node) return true;
-    return false;
-}
-
-static bool is_input(const ich_exec *e, int node) {
-    return is_listed(e->options.inputs, e->options.n_inputs, node);
-}
-
-static bool is_output(const ich_exec *e, int node) {
-    return is_listed(e->options.outputs, e->options.n_outputs, node);
-}
-
-static size_t value_bytes(const ich_exec *e, int node) {
-    const ich_node *n = node_of(e, node);
-    size_t rows = (size_t)(n->domain == ICH_PER_STUDY ? e->options.max_studies : e->options.max_rows);
-    return ich_align(rows * ich_shape_count(n->shape) * e->element);
-}
 
 /* Walks back from the outputs; a node that is neither computed nor supplied is the caller's mistake. */
 static bool mark_needed(ich_exec *e, bool *needed, ich_error *err) {
@@ -126,11 +98,6 @@ static bool make_steps(ich_exec *e, const bool *needed, ich_error *err) {
 
 /* -- values that begin another one ---------------------------------------------------------------------- */
 
-static bool reads(const ich_exec *e, const ich_step *step, int node) {
-    return step->add_value == node ||
-           is_listed(node_of(e, step->node)->inputs, node_of(e, step->node)->n_inputs, node);
-}
-
 /* Every step that reads node minds where its pixels begin, and step `last` is the last of them: the first to
  * write node's gradient, which must not yet hold anything else. */
 static bool may_lie_apart(const ich_exec *e, int node, int last) {
@@ -176,13 +143,8 @@ static void mark_wanted(ich_exec *e) {
     }
 }
 
-static int new_buffer(ich_exec *e, size_t bytes, int birth, int death) {
-    e->buffers[e->n_buffers] = (ich_buffer){.bytes = bytes, .birth = birth, .death = death};
-    return e->n_buffers++;
-}
-
 /* Backward of step s reads node's value: as an input, or as what the step itself produced. */
-static bool backward_reads(const ich_exec *e, int s, int node) {
+bool ich_plan_backward_reads(const ich_exec *e, int s, int node) {
     const ich_step *step = &e->steps[s];
     const unsigned needs = layer_of(e, step->node)->needs;
     if (!e->wants[step->out]) return false;
@@ -218,7 +180,7 @@ static bool can_redo(const ich_exec *e, int s, const bool *available) {
 /* Marks values that backward may have: those it needs anyway, and those that are cheap to make from them. */
 static void mark_available(const ich_exec *e, bool *needed, bool *available) {
     for (int n = 0; n < e->graph->n_nodes; n++) {
-        for (int s = 0; s < e->n_steps; s++) needed[n] |= backward_reads(e, s, n);
+        for (int s = 0; s < e->n_steps; s++) needed[n] |= ich_plan_backward_reads(e, s, n);
         available[n] = needed[n] || is_input(e, n) || is_output(e, n);
     }
     for (int s = 0; s < e->n_steps; s++) available[e->steps[s].out] |= can_redo(e, s, available);
@@ -234,138 +196,11 @@ static void choose_redo(ich_exec *e, bool *needed, bool *available) {
         if (!needed[step->out] || is_output(e, step->out) || !can_redo(e, s, available)) continue;
         for (int u = s; u < e->n_steps; u++) {
             const ich_step *user = &e->steps[u];
-            int asks = backward_reads(e, u, step->out) ? u : -1;
+            int asks = ich_plan_backward_reads(e, u, step->out) ? u : -1;
             if (u > s && reads(e, user, step->out) && user->redo_before > asks) asks = user->redo_before;
             if (asks > step->redo_before) step->redo_before = asks;
         }
         for (int n = 0; n < e->graph->n_nodes; n++) needed[n] |= reads(e, step, n);
-    }
-}
-
-/* The last time anybody reads node's value in backward, itself or made again; `first` in forward if nobody.
- */
-static int last_backward_read(const ich_exec *e, int node, int first) {
-    int last = first;
-    for (int s = 0; s < e->n_steps; s++) {
-        const int redo = e->steps[s].redo_before;
-        if (backward_reads(e, s, node) && backward_time(e, s) > last) last = backward_time(e, s);
-        if (redo >= 0 && reads(e, &e->steps[s], node) && backward_time(e, redo) > last)
-            last = backward_time(e, redo);
-    }
-    return last;
-}
-
-/* The last time anybody reads node's value, as forward made it. */
-static int last_read(const ich_exec *e, int node) {
-    if (e->options.keep_all || is_output(e, node)) return end_time(e);
-    const int made = e->step_of[node];
-    int last = forward_time(made);
-    for (int s = 0; s < e->n_steps; s++)
-        if (reads(e, &e->steps[s], node) && forward_time(s) > last) last = forward_time(s);
-    return e->steps[made].redo_before >= 0 ? last : last_backward_read(e, node, last);
-}
-
-/* Whether step s is the only one in backward to read node, when it makes its own value again. */
-static bool reads_alone(const ich_exec *e, int s, int node) {
-    for (int u = 0; u < e->n_steps; u++)
-        if (backward_reads(e, u, node) ||
-            (u != s && e->steps[u].redo_before >= 0 && reads(e, &e->steps[u], node)))
-            return false;
-    return true;
-}
-
-/* The buffer of a value that is made again: that of the fused add's other side, which every kernel may
- * overwrite, or of the first input of a layer that works in place, if nobody else reads it; or a new one. */
-static void make_again(ich_exec *e, int s) {
-    const ich_step *step = &e->steps[s];
-    const int made = backward_time(e, step->redo_before);
-    const int over = step->add_value >= 0                ? step->add_value
-                     : layer_of(e, step->node)->in_place ? node_of(e, step->node)->inputs[0]
-                                                         : -1;
-    const int last = last_backward_read(e, step->out, made);
-    if (over >= 0 && e->again[over] >= 0 && reads_alone(e, s, over) &&
-        value_bytes(e, over) == value_bytes(e, step->out)) {
-        e->again[step->out] = e->again[over];
-        e->buffers[e->again[over]].death = last;
-    } else {
-        e->again[step->out] = new_buffer(e, value_bytes(e, step->out), made, last);
-    }
-}
-
-/* The shelf is as large as its last value, and there from its first one on. */
-static void put_on_shelf(ich_exec *e, int node, int birth, int death) {
-    const int shelf = e->shelf[node];
-    if (e->value[shelf] < 0) e->value[shelf] = new_buffer(e, value_bytes(e, shelf), birth, death);
-    e->value[node] = e->value[shelf];
-    if (e->buffers[e->value[node]].death < death) e->buffers[e->value[node]].death = death;
-}
-
-static void make_values(ich_exec *e) {
-    for (int i = 0; i < e->options.n_inputs; i++) {
-        int node = e->options.inputs[i];
-        /* An input stays readable until the end: callers may run forward again without refilling it. */
-        e->value[node] = new_buffer(e, value_bytes(e, node), 0, end_time(e));
-    }
-    for (int s = 0; s < e->n_steps; s++) {
-        ich_step *step = &e->steps[s];
-        const ich_node *node = node_of(e, step->node);
-        int last = last_read(e, step->out), first = node->inputs[0];
-        bool reuse = layer_of(e, step->node)->in_place && !e->options.keep_all && !is_input(e, first) &&
-                     last_read(e, first) == forward_time(s) &&
-                     value_bytes(e, first) == value_bytes(e, step->out);
-        if (e->shelf[step->out] >= 0) {
-            put_on_shelf(e, step->out, forward_time(s), last);
-        } else if (reuse) {
-            ich_buffer *buffer = &e->buffers[e->value[step->out] = e->value[first]];
-            if (last > buffer->death) buffer->death = last;
-        } else {
-            e->value[step->out] = new_buffer(e, value_bytes(e, step->out), forward_time(s), last);
-        }
-        if (step->redo_before >= 0) make_again(e, s);
-    }
-}
-
-/* Gives node's gradient a buffer, or the step's own d_out when that may be overwritten; then the writer that
- * is not the first must accumulate. */
-static bool gradient_target(ich_exec *e, int node, int s, bool may_take_d_out) {
-    int now = backward_time(e, s);
-    int death = is_input(e, node) || e->options.keep_all ? end_time(e) : backward_time(e, e->step_of[node]);
-    if (e->gradient[node] >= 0) return true;
-    int out = e->gradient[e->steps[s].out];
-    const bool begins_d_out = e->shelf[node] >= 0 && e->shelf[node] != node;
-    const bool same_size = e->buffers[out].bytes == value_bytes(e, node);
-    if (begins_d_out || (may_take_d_out && same_size && !e->options.keep_all)) {
-        e->gradient[node] = out;
-        if (death > e->buffers[out].death) e->buffers[out].death = death;
-    } else {
-        e->gradient[node] = new_buffer(e, value_bytes(e, node), now, death);
-    }
-    return false;
-}
-
-static void make_gradients(ich_exec *e) {
-    for (int i = 0; i < e->options.n_outputs; i++) {
-        int node = e->options.outputs[i];
-        if (!e->wants[node] || e->gradient[node] >= 0) continue;
-        int death =
-            e->options.keep_all || is_input(e, node) ? end_time(e) : backward_time(e, e->step_of[node]);
-        e->gradient[node] = new_buffer(e, value_bytes(e, node), fill_time(e), death);
-    }
-    for (int s = e->n_steps - 1; s >= 0; s--) {
-        ich_step *step = &e->steps[s];
-        const ich_layer *layer = layer_of(e, step->node);
-        if (!e->wants[step->out]) continue;
-        bool taken = false; /* d_out can be given away once */
-        if (step->add_value >= 0 && e->wants[step->add_value]) {
-            step->call.accumulate_add = gradient_target(e, step->add_value, s, true);
-            taken = e->gradient[step->add_value] == e->gradient[step->out];
-        }
-        const ich_node *node = node_of(e, step->node);
-        for (int i = 0; i < node->n_inputs; i++) {
-            if (!e->wants[node->inputs[i]]) continue;
-            bool may_take = i == 0 && !taken && (layer->in_place || layer->in_place_backward);
-            step->call.accumulate[i] = gradient_target(e, node->inputs[i], s, may_take);
-        }
     }
 }
 
@@ -396,79 +231,14 @@ static void size_steps(ich_exec *e) {
         step->prepared_bytes = layer->prepared ? ich_align(layer->prepared(call)) : 0;
         size_t saved = layer->saved && call->gradient ? ich_align(layer->saved(call)) : 0;
         if (saved)
-            step->saved = new_buffer(e, saved, forward_time(s),
-                                     e->options.keep_all ? end_time(e) : backward_time(e, s));
+            step->saved = ich_plan_buffer(e, saved, forward_time(s),
+                                          e->options.keep_all ? end_time(e) : backward_time(e, s));
         if (step->norm >= 0) {
             step->bias_bytes = ich_align((size_t)node->shape.c * e->element);
             size_t fold = ich_align(e->graph->params[node->params[0]].count * e->element);
             if (fold > e->fold_bytes) e->fold_bytes = fold;
         }
     }
-}
-
-/* A buffer of each moment's own, for whoever runs then: at the moment when most values are alive, the largest
- * scratch of all is seldom the one that is needed. */
-static bool make_scratch(ich_exec *e, ich_error *err) {
-    const size_t moments = (size_t)end_time(e) + 1;
-    size_t *bytes = ich_new(moments, sizeof *bytes, "the plan", err);
-    int *buffer = ich_new(moments, sizeof *buffer, "the plan", err);
-    for (int s = 0; bytes && buffer && s < e->n_steps; s++) {
-        const ich_step *step = &e->steps[s];
-        const ich_layer *layer = layer_of(e, step->node);
-        const size_t most = layer->scratch ? ich_align(layer->scratch(&step->call)) : 0;
-        const int redo = step->redo_before >= 0 ? backward_time(e, step->redo_before) : forward_time(s);
-        const int times[] = {forward_time(s), step->call.gradient ? backward_time(e, s) : forward_time(s),
-                             redo};
-        for (int i = 0; i < 3; i++)
-            if (most > bytes[times[i]]) bytes[times[i]] = most;
-    }
-    for (size_t t = 0; bytes && buffer && t < moments; t++)
-        buffer[t] = bytes[t] ? new_buffer(e, bytes[t], (int)t, (int)t) : -1;
-    for (int s = 0; bytes && buffer && s < e->n_steps; s++) {
-        ich_step *step = &e->steps[s];
-        step->scratch = buffer[forward_time(s)];
-        step->back_scratch = buffer[backward_time(e, s)];
-        step->redo_scratch = step->redo_before >= 0 ? buffer[backward_time(e, step->redo_before)] : -1;
-    }
-    const bool done = bytes && buffer;
-    free(bytes);
-    free(buffer);
-    return done;
-}
-
-/* Largest first; equal ones in their order, so that the plan is the same everywhere. */
-static int by_size(const void *a, const void *b, void *buffers) {
-    const ich_buffer *x = &((ich_buffer *)buffers)[*(const int *)a],
-                     *y = &((ich_buffer *)buffers)[*(const int *)b];
-    if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
-    return *(const int *)a - *(const int *)b;
-}
-
-static bool place_buffers(ich_exec *e, ich_error *err) {
-    int n = e->n_buffers;
-    int *order = ich_new((size_t)n + 1, sizeof *order, "the plan", err);
-    if (!order) return false;
-    for (int i = 0; i < n; i++) order[i] = i;
-    qsort_r(order, (size_t)n, sizeof *order, by_size, e->buffers);
-    for (int i = 0; i < n; i++) {
-        ich_buffer *b = &e->buffers[order[i]];
-        b->offset = 0;
-        for (bool moved = true; moved;) { /* slide up past every neighbour in time that overlaps */
-            moved = false;
-            for (int j = 0; j < i; j++) {
-                const ich_buffer *other = &e->buffers[order[j]];
-                bool together = b->birth <= other->death && other->birth <= b->death;
-                bool overlap =
-                    b->offset < other->offset + other->bytes && other->offset < b->offset + b->bytes;
-                if (!together || !overlap) continue;
-                b->offset = other->offset + other->bytes;
-                moved = true;
-            }
-        }
-        if (b->offset + b->bytes > e->planned_bytes) e->planned_bytes = b->offset + b->bytes;
-    }
-    free(order);
-    return true;
 }
 
 static size_t add_up(ich_exec *e) {
@@ -505,10 +275,10 @@ bool ich_plan_make(ich_exec *e, ich_error *err) {
     }
     free(marks);
     if (!ok) return false;
-    make_values(e);
-    make_gradients(e);
+    ich_plan_values(e);
+    ich_plan_gradients(e);
     size_steps(e);
-    if (!make_scratch(e, err) || !place_buffers(e, err)) return false;
+    if (!ich_plan_scratch(e, err) || !ich_plan_place(e, err)) return false;
     e->total_bytes = add_up(e);
     return true;
 }
