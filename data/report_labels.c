@@ -130,13 +130,16 @@ static void take(answer *a, int label, const quote first[RANKS], int rank) {
     a->evidence[label] = rank < RANKS ? first[rank] : (quote){0};
 }
 
+static bool is_denied(const quote *q) { return q->to && q->types != ICH_ALL_TYPES; }
+
 /* "Hemorrhage" leaves a type open unless that type is denied by name, or another that it may mean is present;
  * or, if it is in doubt itself, doubtful, or unless two others are. "Extra-axial" leaves subarachnoid open
  * unless "subdural or epidural" is said too. */
 static void close_open(tally *t, int label, unsigned present, unsigned doubtful) {
     static const int open[] = {IMPRESSION_OPEN, OPEN};
     quote *first = t->first[label];
-    const bool denied = first[IMPRESSION_DENIED].to || first[DENIED].to;
+    const bool denied = first[IMPRESSION_DENIED].to || first[DENIED].to ||
+                        is_denied(&first[IMPRESSION_NONE]) || is_denied(&first[NONE]); /* "no extra-axial" */
     for (int i = 0; i < 2; i++) {
         quote *q = &first[open[i]];
         const unsigned named = q->types & doubtful, several = named & (named - 1);

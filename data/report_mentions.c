@@ -10,7 +10,7 @@
 enum {
     EXTENSIONS = 1 << ICH_INTRAVENTRICULAR | 1 << ICH_SUBARACHNOID | 1 << ICH_SUBDURAL,
     MOST_GROUPS = 8,
-    NEAR = 8, /* … between "extending" and where to */
+    NEAR = 14, /* … between "extending" and where to */
     LONG_HEADING = 9
 };
 

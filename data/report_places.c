@@ -63,6 +63,19 @@ static void join_place(ich_place_search *s) {
     s->joined = s->placed;
 }
 
+/* Does it describe the place that follows, as in "within effaced sulci"? */
+static bool begins_place(const ich_clause *c, int i) {
+    int k = i - 1;
+    while (ich_class_at(c, k) >= 0 && ich_is_description(c->items[k].cls)) k--;
+    if (ich_class_at(c, k) != ICH_LINK && ich_class_at(c, k) != ICH_DETERMINER) return false;
+    for (i++; ich_class_at(c, i) >= 0 && ich_is_description(c->items[i].cls);) i++;
+    return ich_class_at(c, i) == ICH_PLACE || ich_class_at(c, i) == ICH_LOBE;
+}
+
+static bool joins_other(const ich_clause *c, int i) {
+    return ich_class_at(c, i - 1) == ICH_AND && !ich_is_or(c, i - 1);
+}
+
 /* Goes over what stands between blood and its place; false: the search ends. */
 static bool pass(const ich_clause *c, ich_place_search *s, int i) {
     const int cls = c->items[i].cls, next = ich_class_at(c, i + 1);
@@ -85,11 +98,17 @@ static bool pass(const ich_clause *c, ich_place_search *s, int i) {
         s->adjacent = s->adjacent && ich_class_at(c, i - 1) == ICH_AFFIRMED; /* "ICH: yes, right thalamus" */
         return !s->placed || next == ICH_AND || next == ICH_LINK;
     case ICH_PLAIN:
-    case ICH_OTHER: /* "along the catheter in the frontal lobe" */
+    case ICH_OTHER: /* "along the catheter in the frontal lobe", "blood and air in the cavity" */
         s->adjacent = false;
-        return !s->placed && (cls == ICH_PLAIN || s->linked);
+        return !s->placed && (cls == ICH_PLAIN || s->linked || joins_other(c, i));
     case ICH_FILLER:
-        return !s->placed;
+        return !s->placed || s->joined; /* "the cistern and parts of both ventricles" */
+    case ICH_KIND:                      /* "in the cerebral sulci" */
+        return s->linked && (next == ICH_PLACE || next == ICH_LOBE);
+    case ICH_STOP: /* "in the dilated left lateral ventricle" */
+        return s->linked && !s->placed && begins_place(c, i);
+    case ICH_SPACE: /* "in the subdural space and the sulci" */
+        return s->placed;
     case ICH_DETERMINER:
     case ICH_SEPARATOR:
     case ICH_SIGN:
@@ -132,6 +151,15 @@ static bool is_named_place(const ich_item *item) { /* "frontal" alone may be a b
     return item->cls == ICH_PLACE || (item->cls == ICH_LOBE && item->end - item->first > 1);
 }
 
+/* "The ventricles are dilated and contain blood": the first item of what is said of them before the verb. */
+static int behind_subject(const ich_clause *c, int verb) {
+    int i = verb;
+    while (ich_class_at(c, i - 1) == ICH_STOP || ich_class_at(c, i - 1) == ICH_FILLER ||
+           (ich_class_at(c, i - 1) >= 0 && ich_is_description(c->items[i - 1].cls)))
+        i--;
+    return i;
+}
+
 /* "the ventricles contain blood", "a lesion of the pons with hemorrhage": the latter only in the brain
  * itself, since "compression of the ventricle with hemorrhage" is not in the ventricle. */
 uint8_t ich_place_before(const ich_clause *c, int first) {
@@ -143,6 +171,13 @@ uint8_t ich_place_before(const ich_clause *c, int first) {
         if (cls == ICH_PLACE && close) return item->types;
         if (is_named_place(item) && !lobe && (close || item->types == 1 << ICH_INTRAPARENCHYMAL))
             lobe = item->types;
+        const bool relative =
+            cls == ICH_COMMA && ich_class_at(c, i + 1) == ICH_FILLER && ich_says(c, i + 1, "which");
+        if (relative) continue; /* "the fourth ventricle, which contains blood" */
+        if (close && cls == ICH_AND && ich_class_at(c, i + 1) == ICH_LINK) {
+            i = behind_subject(c, i);
+            continue;
+        }
         if (cls == ICH_COMMA || (ich_is_break(cls) && !ich_says(c, i, "with")) || cls == ICH_DENY_BEFORE ||
             cls == ICH_BLOOD || cls == ICH_FINDING)
             break;

@@ -39,6 +39,10 @@ static int beyond(const ich_clause *c, int i, int step) {
  * unless both are blood. */
 static bool is_alternative(const ich_clause *c, const ich_mention *m) {
     const int behind = beyond(c, m->last + 1, 1), before = beyond(c, m->first - 1, -1);
+    if (m->cls == ICH_COLLECTION && ich_class_at(c, behind) == ICH_COMMA) { /* ", hygroma versus hematoma" */
+        const int named = beyond(c, behind + 1, 1);
+        if (is_other(ich_class_at(c, named)) && ich_class_at(c, named + 1) == ICH_VERSUS) return true;
+    }
     if (ich_is_or(c, behind)) {
         const int cls = ich_class_at(c, beyond(c, behind + 1, 1));
         if (is_other(cls) || cls == ICH_PLAIN) return true;
@@ -111,7 +115,8 @@ static void judge(const ich_clause *c, ich_mention *m) {
     const int near = behind.continuing >= 0 ? behind.continuing : before.continuing;
     const int there = near >= 0 ? near : find_within(c, m, ICH_CONTINUING);
     const int past = before.past >= 0 ? before.past : before.earlier >= 0 ? before.earlier : behind.past;
-    const int explained = before.doubted >= 0 || past >= 0 ? explained_at(c, m) : -1;
+    const bool presumed = ich_is_sure(ich_class_at(c, m->first - 1));
+    const int explained = before.doubted >= 0 || past >= 0 || presumed ? explained_at(c, m) : -1;
     const bool reported =
         before.past >= 0 && before.past < before.doubted; /* "another CT showed possible SDH" */
     if (m->outside || (m->loosely_outside && !denied))

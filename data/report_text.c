@@ -272,28 +272,31 @@ static bool is_anatomical(const reader *r, const ich_sentence *s) {
     return false;
 }
 
-static bool has_reading_section(const reader *r) {
+/* The last sentence, counted from 1, with a heading of this class; 0: none. */
+static size_t last_section(const reader *r, int cls) {
+    size_t last = 0;
     for (size_t i = 0; i < r->prose->n_sentences; i++) {
         const ich_sentence *s = &r->prose->sentences[i];
         const ich_phrase *name = section_at(r, s->first);
-        if (name && (name->cls == ICH_SECTION_FINDINGS || name->cls == ICH_SECTION_IMPRESSION) &&
-            behind_section_name(r, s, name))
-            return true;
+        if (name && name->cls == cls && behind_section_name(r, s, name)) last = i + 1;
     }
-    return false;
+    return last;
 }
 
-/* History, technique and the like last until the next heading; but where no heading leads back, only to the
- * end of their paragraph, or of their line. */
+/* History, technique and the like last until the next heading; but where no heading of findings leads back,
+ * only to the end of their paragraph, or of their line. */
 static void assign_sections(reader *r) {
-    const bool reading = has_reading_section(r);
+    const size_t findings = last_section(r, ICH_SECTION_FINDINGS);
+    const size_t impression = last_section(r, ICH_SECTION_IMPRESSION);
+    const bool reading = findings > 0 || impression > 0;
     int section = ICH_PLAIN;
     size_t inside = 0; /* sentences of the section so far */
     for (size_t i = 0; i < r->prose->n_sentences; i++) {
         ich_sentence *s = &r->prose->sentences[i];
         const ich_phrase *name = section_at(r, s->first);
         const size_t behind = name ? behind_section_name(r, s, name) : 0;
-        const bool left = s->paragraph || (!reading && (s->line || r->one_line));
+        const bool untitled = findings <= i && impression > i; /* what was seen has no heading of its own */
+        const bool left = s->paragraph || ((untitled || !reading) && (s->line || (!reading && r->one_line)));
         if (behind) {
             section = name->cls == ICH_SECTION_SUPERSEDED && !reading ? ICH_SECTION_FINDINGS : name->cls;
             inside = 0;
