@@ -59,10 +59,13 @@ static bool is_joint(int cls) { return cls == ICH_AND || cls == ICH_COMMA || cls
 
 /* -- headings ------------------------------------------------------------------------------------------ */
 
-/* "Ventricles and sulci:" is a heading; "Subdural hematoma:" and "No evidence of:" are not. */
+/* "Ventricles and sulci:" and "Subarachnoid: no blood" begin with a heading; "Subdural: no", "Subdural
+ * hematoma:" and "No evidence of:" do not. */
 static bool may_head(const ich_clause *c, int i) {
     const int cls = c->items[i].cls, next = ich_class_at(c, i + 1);
-    if (cls == ICH_KIND_NOUN) return next == ICH_SPACE || next == ICH_OTHER;
+    const bool answered = next == ICH_SEPARATOR && ich_class_at(c, i + 2) == ICH_DENY_BEFORE &&
+                          ich_class_at(c, i + 3) == ICH_BLOOD;
+    if (cls == ICH_KIND_NOUN) return next == ICH_SPACE || next == ICH_OTHER || answered;
     return cls == ICH_KIND || cls == ICH_PLAIN || cls == ICH_PLACE || cls == ICH_LOBE || cls == ICH_OUTSIDE ||
            cls == ICH_SPACE || cls == ICH_OTHER || cls == ICH_AND || cls == ICH_COMMA || cls == ICH_SIGN ||
            ich_is_description(cls) || cls == ICH_DETERMINER || cls == ICH_STOP || cls == ICH_LINK ||

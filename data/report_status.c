@@ -65,10 +65,11 @@ static int explained_at(const ich_clause *c, const ich_mention *m) {
 /* "?SAH" before anything was said of the scan: what the scan was asked for. */
 static bool is_asked(const ich_clause *c, const ich_mention *m, int doubt) {
     if (c->answered || m->section == ICH_SECTION_IMPRESSION || !ich_says(c, doubt, "?")) return false;
-    for (int i = c->body; i < m->first; i++) {
+    for (int i = 0; i < m->first; i++) {
         const int cls = c->items[i].cls;
-        if (cls == ICH_DENSE || cls == ICH_PLACE || cls == ICH_LOBE || cls == ICH_STOP || is_other(cls))
-            return false;
+        if (cls == ICH_DENSE) return false; /* in "Faint density: small bleed?" too */
+        if (i < c->body) continue;
+        if (cls == ICH_PLACE || cls == ICH_LOBE || cls == ICH_STOP || is_other(cls)) return false;
     }
     return true;
 }
