@@ -34,9 +34,9 @@ static const ich_arg train_args[] = {
      .value = "MODEL",
      .kind = ICH_ARG_TEXT,
      .offset = offsetof(train_options, init),
-     .help =
-         "model file or RUN whose weights to start from; its arch, size and windows are taken over [random "
-         "weights]"},
+     .help = "model file or RUN whose weights to start from; its arch, size and windows are taken over; or a "
+             "CNN's "
+             "weights with torchvision's names (.safetensors, as timm's): give --arch [random weights]"},
     {.name = "cache",
      .value = "DIR",
      .kind = ICH_ARG_TEXT,

@@ -4,6 +4,7 @@
 
 #include "features.h"
 #include "feed.h"
+#include "infer/weights.h"
 #include "loop.h"
 #include "mil.h"
 #include <math.h>
@@ -288,6 +289,7 @@ bool ich_finetune(const ich_train_job *job, ich_train_result *result, ich_error 
 
 bool ich_finetune_inherit(ich_recipe *recipe, const char *init, ich_error *err) {
     ich_model parent;
+    if (ich_weights_are_foreign(init)) return true; /* bare weights say nothing of these */
     if (!ich_model_load(&parent, init, err)) return false;
     memcpy(recipe->arch, parent.recipe.arch, sizeof recipe->arch);
     memcpy(recipe->windows, parent.recipe.windows, sizeof recipe->windows);

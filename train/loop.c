@@ -5,6 +5,7 @@
 #include "data/file.h"
 #include "infer/likeness.h"
 #include "infer/provenance.h"
+#include "infer/weights.h"
 #include "run.h"
 #include "tensor/arena.h"
 #include "tensor/team.h"
@@ -27,17 +28,26 @@ static bool has_state(const ich_loop *loop) {
     return there;
 }
 
+static void tell_copied(const ich_loop *loop, const char *init, int copied) {
+    ich_progress_line(loop->job->progress, "%s: %d of %d arrays taken over", init, copied,
+                      loop->model.graph.n_params);
+}
+
 static bool start_from(ich_loop *loop, const char *init, ich_error *err) {
     ich_model parent;
-    if (!ich_model_load(&parent, init, err)) return false;
     int copied = 0;
+    if (ich_weights_are_foreign(init)) {
+        if (!ich_weights_adopt(&loop->model, init, &copied, err)) return false;
+        tell_copied(loop, init, copied);
+        return true;
+    }
+    if (!ich_model_load(&parent, init, err)) return false;
     ich_error why = {0};
     bool done =
         ich_model_adopt(&loop->model, &parent, &copied, &why) || ich_fail(err, "%s: %s", init, why.text);
     if (done) {
         done = ich_provenance_inherit(&loop->model, &parent, err);
-        ich_progress_line(loop->job->progress, "%s: %d of %d arrays taken over", init, copied,
-                          loop->model.graph.n_params);
+        tell_copied(loop, init, copied);
     }
     ich_model_free(&parent);
     return done;
