@@ -70,6 +70,7 @@ static ich_layer_tensor *add_tensor(ich_layer_run *run, const char *name, size_t
 
 static void add_inputs(ich_layer_run *run, ich_rng *rng) {
     ich_call *call = &run->call;
+    call->parts = 1;
     for (int i = 0; i < call->n_inputs; i++) {
         char name[16];
         ich_shape s = call->in_shape[i] = run->c->in[i];

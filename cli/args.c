@@ -1,10 +1,12 @@
 /* args.c: the tables of a verb, as argp's; what argp finds, into an ich_command. */
 #include "verb.h"
 
+#include "tensor/ranks.h"
 #include <argp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { /* keys: one block of numbers for each table */
        KEY_HELP = 'h',
@@ -28,12 +30,22 @@ typedef struct parsing {
 
 /* -- mistakes ------------------------------------------------------------------------------------------ */
 
+/* What all ranks find wrong rank 0 says for all, and ends them; who is still there seconds later has trouble
+ * of its own. */
+static void complain_elsewhere(const char *text) {
+    sleep(10);
+    fprintf(stderr, "ichor: rank %d: %s\n", ich_rank(), text);
+}
+
 static int complain(ich_command *command, int status, char *text) {
     for (char *c = text; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 127) *c = '?'; /* one line, whatever a file was called */
     if (command) ich_ui_clear(&command->ui);
     fflush(stdout);
-    fprintf(stderr, "ichor: %s\n", text);
+    if (ich_rank() == 0)
+        fprintf(stderr, "ichor: %s\n", text);
+    else if (status == ICH_FAILED || status == ICH_USAGE)
+        complain_elsewhere(text);
     return status;
 }
 

@@ -3,6 +3,7 @@
 
 #include "tensor/blas.h"
 #include "tensor/kernels.h"
+#include "tensor/ranks.h"
 #include "tensor/team.h"
 #include <fcntl.h>
 #include <string.h>
@@ -44,7 +45,8 @@ static void print_overview(FILE *stream) {
 static void print_version(void) {
     printf("ichor %s\nkernels:", ICHOR_VERSION);
     for (const char *const *name = ich_kernels_available(); *name; name++) printf(" %s", *name);
-    printf("\nthreads: %d\nblas: %s\n", ich_team_cores(), ich_blas_description());
+    printf("\nthreads: %d\nblas: %s\nmpi: %s\n", ich_team_cores(), ich_blas_description(),
+           ich_ranks_description());
 }
 
 static int run(const ich_verb *verb, int argc, char **argv) {
@@ -54,6 +56,8 @@ static int run(const ich_verb *verb, int argc, char **argv) {
     ich_command command;
     ich_error err = {0};
     int status;
+    if (ich_ranks() > 1 && !verb->ranks)
+        return ich_complain(NULL, ICH_USAGE, "%s: runs in one process: start it without mpirun", verb->name);
     if (ich_command_parse(&command, verb, argc, argv, &status))
         status = ich_command_use(&command.machine, &err) ? verb->run(&command)
                                                          : ich_misuse(&command, "%s", err.text);
@@ -76,8 +80,12 @@ static void hold_standard_streams(void) {
             _exit(ICH_FAILED);
 }
 
-int main(int argc, char **argv) {
-    hold_standard_streams();
+/* Rank 0 speaks for all; of the others only errors are heard. */
+static void leave_talking_to_the_first(void) {
+    if (ich_rank() > 0 && !freopen("/dev/null", "w", stdout)) _exit(ICH_FAILED);
+}
+
+static int run_words(int argc, char **argv) {
     if (argc < 2) {
         print_overview(stderr);
         return ICH_USAGE;
@@ -99,4 +107,17 @@ int main(int argc, char **argv) {
                             "there is no verb '%s': did you mean '%s'? ('ichor --help' lists them)", word,
                             near);
     return ich_complain(NULL, ICH_USAGE, "there is no verb '%s' ('ichor --help' lists them)", word);
+}
+
+/* What ends a rank alone ends the others too: they would wait for it for ever. */
+static bool ends_all(int status) { return status == ICH_FAILED || status == ICH_USAGE; }
+
+int main(int argc, char **argv) {
+    hold_standard_streams();
+    ich_ranks_open();
+    leave_talking_to_the_first();
+    const int status = run_words(argc, argv);
+    fflush(stdout);
+    ich_ranks_close(ends_all(status) ? status : 0);
+    return status;
 }

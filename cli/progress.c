@@ -1,5 +1,6 @@
 #include "progress.h"
 
+#include "tensor/ranks.h"
 #include "tensor/team.h"
 #include <stdio.h>
 #include <string.h>
@@ -87,6 +88,7 @@ static void line(void *self, const char *text) {
 }
 
 void ich_ui_init(ich_ui *ui, bool quiet) {
+    quiet = quiet || ich_rank() > 0;
     *ui = (ich_ui){.quiet = quiet, .terminal = isatty(STDERR_FILENO) == 1};
     ui->progress = quiet ? (ich_progress){0} : (ich_progress){.update = update, .line = line, .self = ui};
 }

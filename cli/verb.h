@@ -43,6 +43,7 @@ typedef struct ich_verb {
     const void *defaults; /* the verb's struct, filled with defaults */
     size_t size;          /* of it */
     unsigned settings;    /* ICH_FOR_*: which settings of the recipe are options too; 0: none */
+    bool ranks;           /* several processes may run it together (mpirun) */
     int (*run)(struct ich_command *command);
 } ich_verb;
 

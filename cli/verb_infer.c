@@ -9,6 +9,7 @@
 #include "infer/report.h"
 #include "infer/watch.h"
 #include "stop.h"
+#include "tensor/ranks.h"
 #include "tensor/team.h"
 #include "worklist.h"
 #include <math.h>
@@ -138,7 +139,7 @@ static int predict_with(ich_command *command, ich_model *model, double began) {
         .heatmaps = o->heatmaps, .explain = explain_options(o), .keep_ids = o->keep_ids, .flagged = &flagged};
     const bool done = ich_predict(model, command->words[1], o->out, &options, &command->ui.progress, stop,
                                   &skipped, &err) &&
-                      ich_command_record(command, &model->recipe, o->out, &err);
+                      (ich_rank() > 0 || ich_command_record(command, &model->recipe, o->out, &err));
     const size_t n_skipped = skipped.n_rows, n_flagged = flagged.n_rows;
     ich_skipped_free(&skipped);
     ich_skipped_free(&flagged);
@@ -188,6 +189,8 @@ static int predict(ich_command *command) {
     if (!o->watch && command->n_words < 2)
         return ich_misuse(command, "something is missing; its form is 'ichor predict MODEL INPUT --out DIR'");
     if (!o->out) return ich_misuse(command, "--out DIR is missing");
+    if (o->watch && ich_ranks() > 1)
+        return ich_misuse(command, "--watch runs in one process: start it without mpirun");
     if (find_name(o->method, ich_explain_name) < 0)
         return ich_misuse(command,
                           "--heatmap-method '%s': there are scales, gradcam, gradcam++, layercam "
@@ -224,6 +227,7 @@ const ich_verb ich_verb_predict = {
     .defaults = &predict_defaults,
     .size = sizeof predict_defaults,
     .settings = ICH_FOR_PREDICT,
+    .ranks = true,
     .run = predict,
 };
 

@@ -8,12 +8,14 @@
 #include "train/pretrain.h"
 #include "train/run.h"
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct train_options {
     const char *out, *resume, *init, *cache;
     bool force;
+    int timeline;
     double checkpoint_minutes;
 } train_options;
 
@@ -52,6 +54,12 @@ static const ich_arg train_args[] = {
      .offset = offsetof(train_options, checkpoint_minutes),
      .hi = 1e6,
      .help = "minutes between checkpoints inside an epoch; 0: only at its end [5]"},
+    {.name = "timeline",
+     .value = "N",
+     .kind = ICH_ARG_INT,
+     .offset = offsetof(train_options, timeline),
+     .hi = 10000,
+     .help = "write when each part of the first N steps began and ended to RUN/timeline.csv [0]"},
     {0}};
 
 /* A verb, and what stands behind it. */
@@ -149,7 +157,8 @@ static int plan_resumed(ich_command *command, const ich_run_request *request, ic
 static int conclude(ich_command *command, const ich_train_job *job, const ich_train_result *result) {
     const ich_progress *progress = &command->ui.progress;
     if (result->stopped)
-        return ich_complain(command, ICH_SIGNALLED + *job->stop,
+        return ich_complain(command,
+                            ICH_SIGNALLED + (*job->stop ? *job->stop : SIGTERM), /* another rank was told */
                             "stopped by %s: go on with 'ichor %s --resume %s'", ich_stop_name(),
                             command->verb->name, job->out);
     if (isnan(result->best_loss))
@@ -167,6 +176,7 @@ static int learn(ich_command *command, const training *t, ich_train_job *job) {
     if (!ich_zoo_knows(job->recipe.arch, &err) || !ich_command_use(&job->recipe, &err))
         return ich_misuse(command, "%s", err.text);
     job->checkpoint_minutes = ((const train_options *)command->values)->checkpoint_minutes;
+    job->timeline = ((const train_options *)command->values)->timeline;
     job->progress = &command->ui.progress;
     job->stop = ich_stop_flag();
     if (!t->learn(job, &result, &err)) return ich_complain(command, ICH_FAILED, "%s", err.text);
@@ -215,6 +225,7 @@ const ich_verb ich_verb_pretrain = {
     .defaults = &train_defaults,
     .size = sizeof train_defaults,
     .settings = ICH_FOR_PRETRAIN,
+    .ranks = true,
     .run = pretrain,
 };
 
@@ -229,5 +240,6 @@ const ich_verb ich_verb_finetune = {
     .defaults = &train_defaults,
     .size = sizeof train_defaults,
     .settings = ICH_FOR_FINETUNE,
+    .ranks = true,
     .run = finetune,
 };

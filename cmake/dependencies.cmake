@@ -28,6 +28,19 @@ find_path(DCMTK_INCLUDE dcmtk/dcmdata/dctk.h)
 find_library(OPENJPEG_LIBRARY openjp2)
 find_path(OPENJPEG_INCLUDE openjpeg.h PATH_SUFFIXES openjpeg-2.5 openjpeg-2.4)
 
+# Several processes on one job; where it is there, unless told otherwise.
+if(CMAKE_CROSSCOMPILING)
+  set(MPI_C_FOUND FALSE) # what would be found is this machine's
+else()
+  find_package(MPI QUIET COMPONENTS C)
+endif()
+if(NOT DEFINED ICHOR_MPI)
+  set(ICHOR_MPI ${MPI_C_FOUND})
+endif()
+if(ICHOR_MPI AND NOT MPI_C_FOUND)
+  message(FATAL_ERROR "ICHOR_MPI=ON, but MPI was not found: install libopenmpi-dev")
+endif()
+
 foreach(pair "OPENBLAS_LIBRARY:libopenblas-openmp-dev" "OPENBLAS_INCLUDE:libopenblas-openmp-dev"
              "NIFTI_LIBRARY:libnifti-dev" "ZNZ_LIBRARY:libnifti-dev" "NIFTI_INCLUDE:libnifti-dev"
              "INIH_LIBRARY:libinih-dev" "INIH_INCLUDE:libinih-dev" "JANSSON_LIBRARY:libjansson-dev"
@@ -48,3 +61,6 @@ endforeach()
 set(ICHOR_LIBRARIES ${OPENBLAS_LIBRARY} ${NIFTI_LIBRARY} ${ZNZ_LIBRARY} ${INIH_LIBRARY} ${JANSSON_LIBRARY}
                     ${DEFLATE_LIBRARY} ${DCMJPEG_LIBRARY} ${DCMJPLS_LIBRARY} ${DCMDATA_LIBRARY} ${OFLOG_LIBRARY}
                     ${OFSTD_LIBRARY} ${OPENJPEG_LIBRARY})
+if(ICHOR_MPI)
+  list(APPEND ICHOR_LIBRARIES ${MPI_C_LIBRARIES})
+endif()

@@ -103,6 +103,14 @@ static const ich_setting settings[] = {
     {"label-false-negatives", "training", REAL, FIELD(label_false_negatives), 0, 0.49, "0", "0", FINETUNE,
      "fraction of the positives", "how many hemorrhages the labels miss; likewise"},
 
+    {"parts", "training", INT, FIELD(parts), 0, 4096, "0", "0", PRETRAIN, NULL,
+     "sums over a batch are made in so many parts, as on so many processes, then added; 0: as many as there "
+     "are "
+     "(2: one process writes the bytes that two do)"},
+    {"sync-batch-norm", "training", BOOL, FIELD(sync_batch_norm), 0, 0, "true", "true", PRETRAIN, NULL,
+     "several processes: batch norm over the whole batch, as one process would; false: each over its own "
+     "part"},
+
     {"augment", "augmentation", BOOL, FIELD(augment), 0, 0, "true", "true", TRAIN, NULL,
      "vary each slice (pretrain) or study (finetune) at random each time it is learned from"},
     {"flip", "augmentation", BOOL, FIELD(flip), 0, 0, "true", "true", TRAIN, NULL,

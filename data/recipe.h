@@ -37,6 +37,8 @@ typedef struct ich_recipe {
     double prevalence;                                   /* that studies are weighted to; 0: as they come */
     double label_false_positives, label_false_negatives; /* error rates of the study labels */
     /* augmentation */
+    int parts; /* of a batch, summed each by itself; 0: as many as there are ranks */
+    bool sync_batch_norm; /* over the ranks of a run, if there are several */
     bool augment, flip;
     double rotate, scale, shift, hu, contrast;
     /* everything */

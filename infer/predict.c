@@ -2,9 +2,11 @@
 
 #include "data/csv.h"
 #include "data/file.h"
+#include "infer/merge.h"
 #include "infer/provenance.h"
 #include "infer/scans.h"
 #include "infer/study.h"
+#include "tensor/ranks.h"
 #include "tensor/team.h"
 #include <math.h>
 #include <pthread.h>
@@ -64,8 +66,10 @@ static void put_probabilities(FILE *stream, const double *probability) {
     for (int l = 0; l < ICH_LABELS; l++) fprintf(stream, "%.9g,", probability[l]);
 }
 
+/* Of rank 0 alone, if there are several. */
 static bool open_tables(tables *out, const char *folder, bool uncertainty, ich_error *err) {
     memset(out, 0, sizeof *out);
+    if (ich_rank() > 0) return true;
     char *studies = ich_path_join(folder, "studies.csv"), *slices = ich_path_join(folder, "slices.csv");
     bool done = (studies != NULL && slices != NULL) || ich_fail(err, "%s: no memory for a path", folder);
     done = done && ich_output_open(&out->studies, studies, err);
@@ -87,6 +91,7 @@ static bool open_tables(tables *out, const char *folder, bool uncertainty, ich_e
 
 /* studies.csv last: who sees a new one finds the slices that belong to it. */
 static bool commit_tables(tables *out, ich_error *err) {
+    if (ich_rank() > 0) return true;
     if (!ich_output_commit(&out->slices, err)) {
         ich_output_abandon(&out->studies);
         return false;
@@ -171,8 +176,9 @@ static bool write_about(const char *folder, const char *input, const ich_model *
 typedef struct job {
     ich_reader reader;
     ich_scans scans;
-    tables out;
-    char *heatmaps; /* folder, NULL without */
+    tables out;               /* rank 0's */
+    ich_rows studies, slices; /* on their way there */
+    char *heatmaps;           /* folder, NULL without */
     ich_likeness likeness;
     bool knows_inputs; /* the model says what it learned from */
     ich_skipped flagged;
@@ -198,8 +204,8 @@ static bool answer_study(job *j, const ich_scan *scan, const reading *r, ich_err
                                                                 j->heatmaps, scan->study_id, why);
     const bool done = drawn && flag_study(j, scan, &answer, why);
     if (done) {
-        put_slices(j->out.slices.stream, scan, &r->volume, &answer);
-        put_study(j->out.studies.stream, scan, &answer, ich_seconds() - r->opened);
+        put_slices(j->slices.stream, scan, &r->volume, &answer);
+        put_study(j->studies.stream, scan, &answer, ich_seconds() - r->opened);
     }
     ich_answer_free(&answer);
     return done;
@@ -224,20 +230,22 @@ static bool count_study(tally *sum, bool answered, const ich_scan *scan, const i
 
 static bool answer_all(job *j, tally *sum, const ich_progress *progress, const volatile int *stop,
                        ich_skipped *skipped, ich_error *err) {
-    const size_t count = j->scans.count;
+    const ich_part mine = ich_my_part(j->scans.count);
+    const size_t count = mine.count;
+    const ich_scan *scans = j->scans.scans + mine.first;
     reading slots[2] = {0};
-    start_reading(&slots[0], j->scans.scans[0].path);
+    if (count > 0) start_reading(&slots[0], scans[0].path);
     ich_progress_update(progress, "predict", 0, count, "studies", NULL);
     bool done = true;
     for (size_t i = 0; done && i < count; i++) {
         reading *now = &slots[i % 2], *next = &slots[(i + 1) % 2];
-        const ich_scan *scan = &j->scans.scans[i];
+        const ich_scan *scan = &scans[i];
         finish_reading(now);
         if (stop != NULL && *stop != 0) {
             done = ich_fail(err, "stopped after %zu of %zu studies: no prediction was written", i, count);
             break;
         }
-        if (i + 1 < count) start_reading(next, j->scans.scans[i + 1].path);
+        if (i + 1 < count) start_reading(next, scans[i + 1].path);
         ich_error why = {0};
         done = count_study(sum, answer_study(j, scan, now, &why), scan, &why, skipped, err);
         drop_reading(now);
@@ -275,18 +283,30 @@ static bool open_job(job *j, const ich_model *model, const char *folder, const i
     return !inputs || ich_likeness_parse(&j->likeness, &j->reader.cnn.slices.preprocess, inputs, err);
 }
 
+/* The ranks' parts become one. */
+static bool merge_answers(job *j, tally *sum, ich_skipped *skipped, ich_error *err) {
+    double answered = (double)sum->answered;
+    ich_ranks_sum(&answered, 1);
+    sum->answered = (size_t)answered;
+    return ich_rows_merge(&j->studies, err) && ich_rows_merge(&j->slices, err) &&
+           ich_skipped_merge(skipped, err) && ich_skipped_merge(&j->flagged, err);
+}
+
 static bool run_job(job *j, const char *input, const char *folder, const ich_predict_options *options,
                     const ich_progress *progress, const volatile int *stop, ich_skipped *skipped,
                     ich_error *err) {
     if (!open_tables(&j->out, folder, j->reader.model->gp >= 0, err)) return false;
     tally sum = {0};
-    if (!answer_all(j, &sum, progress, stop, skipped, err)) {
+    if (!ich_rows_open(&j->studies, j->out.studies.stream, err) ||
+        !ich_rows_open(&j->slices, j->out.slices.stream, err) ||
+        !answer_all(j, &sum, progress, stop, skipped, err) || !merge_answers(j, &sum, skipped, err)) {
         abandon_tables(&j->out);
         return false;
     }
-    if (!ich_skipped_write(skipped, folder, err) ||
-        !ich_skipped_write_as(&j->flagged, folder, "flagged.csv", err) ||
-        (sum.answered > 0 && !write_about(folder, input, j->reader.model, options, err))) {
+    if (ich_rank() == 0 &&
+        (!ich_skipped_write(skipped, folder, err) ||
+         !ich_skipped_write_as(&j->flagged, folder, "flagged.csv", err) ||
+         (sum.answered > 0 && !write_about(folder, input, j->reader.model, options, err)))) {
         abandon_tables(&j->out);
         return false;
     }
@@ -307,6 +327,9 @@ bool ich_predict(const ich_model *model, const char *input, const char *folder,
     const char *scans = dataset != NULL ? dataset : input;
     done = done && ich_scans_list(&j.scans, scans, err) && open_job(&j, model, folder, options, err) &&
            run_job(&j, scans, folder, options, progress, stop, skipped, err);
+    if (done) ich_ranks_wait(); /* until rank 0 has written all */
+    ich_rows_close(&j.studies);
+    ich_rows_close(&j.slices);
     free(dataset);
     if (options->flagged != NULL) {
         *options->flagged = j.flagged;

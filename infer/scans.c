@@ -4,6 +4,7 @@
 #include "data/dataset.h"
 #include "data/file.h"
 #include "data/import.h"
+#include "tensor/ranks.h"
 #include "tensor/team.h"
 #include <stdlib.h>
 #include <string.h>
@@ -196,9 +197,10 @@ bool ich_scans_import(const char *input, const char *folder, bool keep_ids, char
                                 .keep_ids = keep_ids,
                                 .spacing = ICH_USUAL_SPACING,
                                 .processes = ich_team_size()};
-    ich_import_result result;
+    ich_import_result result = {0};
     ich_error why = {0};
-    bool done = ich_import_run(&options, &result, progress, stop, &why);
+    bool done = ich_rank() > 0 || ich_import_run(&options, &result, progress, stop, &why);
+    if (done) ich_ranks_wait(); /* rank 0 imports for all */
     if (!done && ich_path_is_folder(input))
         ich_fail(err, "%s (taken for a folder of DICOM, as there is no %s/studies.csv)", why.text, input);
     else if (!done)

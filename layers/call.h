@@ -21,6 +21,16 @@ static inline size_t count_of(const ich_call *call, int input) {
     return (size_t)rows_of(call, input) * size_of(call->in_shape[input]);
 }
 
+/* A part of an input's rows, cut as the ranks of a run cut a batch (tensor/ranks.h, ich_part_of). */
+typedef struct row_part {
+    int first, count;
+} row_part;
+
+static inline row_part part_of(const ich_call *call, int input, int part) {
+    const int rows = rows_of(call, input), each = rows / call->parts, more = rows % call->parts;
+    return (row_part){part * each + (part < more ? part : more), each + (part < more)};
+}
+
 /* Parts of one block of memory each start on a cache line: elements, rounded up. */
 static inline size_t padded(size_t elements) { return (elements + 15) / 16 * 16; }
 

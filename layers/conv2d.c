@@ -13,6 +13,7 @@
  * as above. The weights are repacked for them once per change, in prepare.
  */
 #include "call.h"
+#include <string.h>
 
 static int or_one(int setting) { return setting ? setting : 1; }
 
@@ -94,7 +95,11 @@ static void prepare(const ich_call *call) {
                        packed + packed_elements(call, &s, ICH_FORWARD));
 }
 
-/* Scratch: the kernel's own; behind it, with pack_on_use, the packed weights. */
+static size_t weights_of(const ich_conv_shape *s) {
+    return (size_t)s->k * (size_t)(s->c / s->groups) * (size_t)s->r * (size_t)s->s;
+}
+
+/* Scratch: the kernel's own; behind it, with pack_on_use, the packed weights, or a part's gradient. */
 static size_t kernel_scratch(const ich_call *call, const ich_conv_shape *s) {
     const ich_kernels *k = call->kernels;
     size_t most = k->conv2d_scratch(s, ICH_FORWARD);
@@ -112,6 +117,7 @@ static size_t scratch(const ich_call *call) {
     if (call->pack_on_use) packed = packed_elements(call, &s, ICH_FORWARD);
     if (call->pack_on_use && call->gradient)
         packed = larger(packed, packed_elements(call, &s, ICH_BACKWARD_DATA));
+    if (call->parts > 1 && call->gradient) packed = larger(packed, weights_of(&s));
     return (kernel_scratch(call, &s) + packed) * sizeof(real);
 }
 
@@ -134,12 +140,41 @@ static void forward(const ich_call *call) {
                       call->relu, call->out, call->scratch);
 }
 
+/* A part of the rows: x and dy begin there, and s has as many images. */
+static ich_conv_shape part_shape(const ich_call *call, int part, const real **x, const real **dy) {
+    const row_part rows = part_of(call, 0, part);
+    ich_conv_shape s = shape_of(call);
+    s.n = rows.count;
+    *x = (const real *)call->in[0] + (size_t)rows.first * (size_t)(s.h * s.w * s.c);
+    *dy = (const real *)call->d_out + (size_t)rows.first * (size_t)(s.oh * s.ow * s.k);
+    return s;
+}
+
+/* The parameters' gradient of each part by itself, then added: as so many processes would. */
+static void backward_params(const ich_call *call) {
+    const ich_kernels *k = call->kernels;
+    const ich_conv_shape whole = shape_of(call);
+    real *dw = call->d_param[0], *db = call->d_param[1];
+    real *part = (real *)call->scratch + kernel_scratch(call, &whole);
+    for (int p = 0; p < call->parts; p++) {
+        const real *x, *dy;
+        const ich_conv_shape s = part_shape(call, p, &x, &dy);
+        if (s.n == 0) continue;
+        if (dw && call->parts == 1) {
+            k->conv2d_backward_weights(&s, x, dy, dw, call->scratch);
+        } else if (dw) {
+            memset(part, 0, weights_of(&s) * sizeof *part);
+            k->conv2d_backward_weights(&s, x, dy, part, call->scratch);
+            k->add(weights_of(&s), dw, part, false, dw);
+        }
+        if (db) k->channel_sum(pixels_of(&s), s.k, dy, db, call->scratch);
+    }
+}
+
 static void backward(const ich_call *call) {
     const ich_kernels *k = call->kernels;
-    ich_conv_shape s = shape_of(call);
-    if (call->d_param[0])
-        k->conv2d_backward_weights(&s, call->in[0], call->d_out, call->d_param[0], call->scratch);
-    if (call->d_param[1]) k->channel_sum(pixels_of(&s), s.k, call->d_out, call->d_param[1], call->scratch);
+    const ich_conv_shape s = shape_of(call);
+    backward_params(call);
     if (call->d_in[0])
         k->conv2d_backward_data(&s, call->d_out, packed_weights(call, &s, ICH_BACKWARD_DATA),
                                 call->accumulate[0], call->d_in[0], call->scratch);

@@ -18,6 +18,8 @@ static bool shape(const ich_attr *attr, const ich_shape *in, ich_shape *out, ich
 static void mask(const ich_call *call, const real *x, bool accumulate, real *y) {
     ich_rng rng =
         ich_rng_make(call->seed, ICH_RNG_DROPOUT, call->step << 16 | ((uint64_t)call->node & 0xffff));
+    const size_t before = call->in_domain[0] == ICH_PER_STUDY ? call->first_study : call->first_row;
+    ich_rng_skip(&rng, before * size_of(call->in_shape[0]));
     float rate = call->training ? call->attr->rate : 0;
     real keep = 1 / (1 - (real)rate);
     for (size_t n = count_of(call, 0), i = 0; i < n; i++) {

@@ -165,9 +165,17 @@ void ich_exec_prepare(ich_exec *e) {
 void *ich_exec_value(ich_exec *e, int node) { return buffer_at(e, e->value[node]); }
 void *ich_exec_gradient(ich_exec *e, int node) { return buffer_at(e, e->gradient[node]); }
 
+/* Forward, backward and forward again of a step: what they share is set in all three. */
+static void calls_of(ich_step *step, ich_call *calls[3]) {
+    calls[0] = &step->call;
+    calls[1] = &step->back;
+    calls[2] = &step->redo;
+}
+
 void ich_exec_key(ich_exec *e, uint64_t seed, uint64_t step) {
     for (int s = 0; s < e->n_steps; s++) {
-        ich_call *const calls[] = {&e->steps[s].call, &e->steps[s].back, &e->steps[s].redo};
+        ich_call *calls[3];
+        calls_of(&e->steps[s], calls);
         for (int c = 0; c < 3; c++) {
             calls[c]->seed = seed;
             calls[c]->step = step;
@@ -175,9 +183,21 @@ void ich_exec_key(ich_exec *e, uint64_t seed, uint64_t step) {
     }
 }
 
+void ich_exec_part(ich_exec *e, size_t first_row, size_t first_study) {
+    for (int s = 0; s < e->n_steps; s++) {
+        ich_call *calls[3];
+        calls_of(&e->steps[s], calls);
+        for (int c = 0; c < 3; c++) {
+            calls[c]->first_row = first_row;
+            calls[c]->first_study = first_study;
+        }
+    }
+}
+
 void ich_exec_forward(ich_exec *e, int rows, int studies, const int *offsets) {
     for (int s = 0; s < e->n_steps; s++) {
-        ich_call *const calls[] = {&e->steps[s].call, &e->steps[s].back, &e->steps[s].redo};
+        ich_call *calls[3];
+        calls_of(&e->steps[s], calls);
         for (int c = 0; c < 3; c++) {
             calls[c]->rows = rows;
             calls[c]->studies = studies;
@@ -200,10 +220,30 @@ static void redo_before(ich_exec *e, int s) {
             e->layers[node_of(e, e->steps[t].node)->op]->forward(&e->steps[t].redo);
 }
 
+/* Where the gradients begin that no step before s adds to. */
+static size_t final_after(const ich_exec *e, int s) {
+    size_t end = 0;
+    for (int t = 0; t < s; t++) {
+        const ich_node *node = node_of(e, e->steps[t].node);
+        for (int p = 0; p < node->n_params; p++) {
+            const ich_param *param = &e->graph->params[node->params[p]];
+            if (e->steps[t].back.d_param[p] && param->offset + param->count > end)
+                end = param->offset + param->count;
+        }
+    }
+    return end;
+}
+
 void ich_exec_backward(ich_exec *e) {
     for (int s = e->n_steps - 1; s >= 0; s--) {
         const ich_call *call = &e->steps[s].back;
         redo_before(e, s);
         if (call->gradient && call->d_out) e->layers[node_of(e, e->steps[s].node)->op]->backward(call);
+        if (e->gradient_watcher) e->gradient_watcher(e->gradient_watcher_self, final_after(e, s));
     }
+}
+
+void ich_exec_watch_gradients(ich_exec *e, ich_exec_gradient_watcher *watcher, void *self) {
+    e->gradient_watcher = watcher;
+    e->gradient_watcher_self = self;
 }

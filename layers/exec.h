@@ -31,9 +31,12 @@ typedef struct ich_exec_options {
     bool training;         /* dropout */
     bool pack_on_use;      /* weights change before every pass: pack them when a layer needs them and keep no
                               packed copy; otherwise once in ich_exec_prepare */
-    bool no_fusing;        /* each node is a step of its own, for ich_exec_watch */
-    bool keep_all;         /* … and no sharing of memory: every node's value stays readable */
-    const void *kernels;   /* table of that precision; NULL: the active one */
+    const ich_across *across; /* … over the rows of all processes; NULL: over this exec's alone */
+    int parts; /* sums over rows for parameters' gradients and batch norm are made in so many parts, then added,
+                  as so many processes would; 0: 1 */
+    bool no_fusing;           /* each node is a step of its own, for ich_exec_watch */
+    bool keep_all;            /* … and no sharing of memory: every node's value stays readable */
+    const void *kernels;      /* table of that precision; NULL: the active one */
 } ich_exec_options;
 
 typedef struct ich_exec ich_exec;
@@ -60,6 +63,9 @@ void *ich_exec_gradient(ich_exec *exec, int node);
 
 /* Key of the random numbers (dropout) of the following passes. */
 void ich_exec_key(ich_exec *exec, uint64_t seed, uint64_t step);
+/* … which work on a part of a step's batch: so many rows and studies of it came before. 0 until it is told.
+ */
+void ich_exec_part(ich_exec *exec, size_t first_row, size_t first_study);
 
 /* Runs `rows` ≤ max_rows slices of `studies` ≤ max_studies studies. offsets [studies + 1] as in layer.h; it
  * must stay valid until backward is done; NULL when the part has no per-study layer (then studies = 0). */
@@ -71,5 +77,9 @@ void ich_exec_watch(ich_exec *exec, ich_exec_watcher *watcher, void *self);
 
 /* After forward, with the outputs' gradients filled: adds to the bound gradients. */
 void ich_exec_backward(ich_exec *exec);
+/* Calls `watcher` in later backward passes after each step, with the first element of the bound gradients
+ * that is final: from it on to their end this pass changes nothing any more. NULL: nobody watches. */
+typedef void ich_exec_gradient_watcher(void *self, size_t final);
+void ich_exec_watch_gradients(ich_exec *exec, ich_exec_gradient_watcher *watcher, void *self);
 
 #endif

@@ -83,7 +83,10 @@ typedef struct ich_call {
     bool pack_on_use;      /* prepare() is not called: weights are packed in scratch by each pass */
     bool again;            /* forward once more, during backward: batch norm takes its moments from saved */
     uint64_t seed, step;   /* key of this step's random numbers */
-    int node;              /* the node's index, for the same */
+    size_t first_row, first_study; /* of the step's batch that came before these: with others' ranks */
+    const ich_across *across;      /* batch norm: the batch's other rows are elsewhere; NULL: here is all */
+    int parts; /* of the rows: sums over rows are made part by part, then added; at least 1 */
+    int node;  /* the node's index, for the same */
 
     const void *in[ICH_MAX_INPUTS];
     void *out;

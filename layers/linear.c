@@ -32,9 +32,19 @@ static int params(const ich_attr *attr, const ich_shape *in, ich_param_spec *spe
     return attr->bias ? 2 : 1;
 }
 
-static size_t scratch(const ich_call *call) {
+/* The kernels' own; behind it a part's gradient. */
+static size_t kernel_scratch(const ich_call *call) {
     const ich_kernels *k = call->kernels;
-    return call->gradient ? k->channel_scratch(rows_of(call, 0), call->attr->out) * sizeof(real) : 0;
+    return padded(k->channel_scratch(rows_of(call, 0), call->attr->out));
+}
+
+static size_t part_scratch(const ich_call *call) {
+    const size_t out = (size_t)call->attr->out;
+    return call->parts > 1 ? out * size_of(call->in_shape[0]) + out : 0;
+}
+
+static size_t scratch(const ich_call *call) {
+    return call->gradient ? (kernel_scratch(call) + part_scratch(call)) * sizeof(real) : 0;
 }
 
 static void forward(const ich_call *call) {
@@ -42,10 +52,33 @@ static void forward(const ich_call *call) {
                    call->in[0], call->param[0], call->param[1], call->out);
 }
 
+static void add_to(const ich_call *call, size_t n, const real *part, real *sum) {
+    if (sum) ((const ich_kernels *)call->kernels)->add(n, sum, part, false, sum);
+}
+
+/* The parameters' gradient of each part by itself, then added: as so many processes would. */
+static void backward_parts(const ich_call *call, int in, int out) {
+    real *work = call->scratch, *dw = work + kernel_scratch(call), *db = dw + (size_t)in * (size_t)out;
+    for (int p = 0; p < call->parts; p++) {
+        const row_part rows = part_of(call, 0, p);
+        const real *x = (const real *)call->in[0] + (size_t)rows.first * (size_t)in;
+        const real *dy = (const real *)call->d_out + (size_t)rows.first * (size_t)out;
+        memset(dw, 0, part_scratch(call) * sizeof *dw);
+        if (rows.count > 0)
+            affine_backward(call->kernels, rows.count, in, out, x, call->param[0], dy, false, NULL, dw, db,
+                            work);
+        add_to(call, (size_t)in * (size_t)out, dw, call->d_param[0]);
+        add_to(call, (size_t)out, db, call->d_param[1]);
+    }
+}
+
 static void backward(const ich_call *call) {
-    affine_backward(call->kernels, rows_of(call, 0), (int)size_of(call->in_shape[0]), call->attr->out,
-                    call->in[0], call->param[0], call->d_out, call->accumulate[0], call->d_in[0],
-                    call->d_param[0], call->d_param[1], call->scratch);
+    const int in = (int)size_of(call->in_shape[0]), out = call->attr->out;
+    const bool whole = call->parts == 1;
+    if (!whole) backward_parts(call, in, out);
+    affine_backward(call->kernels, rows_of(call, 0), in, out, call->in[0], call->param[0], call->d_out,
+                    call->accumulate[0], call->d_in[0], whole ? call->d_param[0] : NULL,
+                    whole ? call->d_param[1] : NULL, call->scratch);
 }
 
 static int64_t macs(const ich_attr *attr, const ich_shape *in, const ich_shape *out) {

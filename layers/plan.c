@@ -225,6 +225,8 @@ static void size_steps(ich_exec *e) {
         call->out_stride = stride_of(e, step->out);
         call->gradient = e->wants[step->out];
         call->batch_statistics = e->options.batch_statistics;
+        call->across = e->options.across;
+        call->parts = e->options.parts > 1 ? e->options.parts : 1;
         call->training = e->options.training;
         call->pack_on_use = e->options.pack_on_use;
         call->kernels = e->options.kernels;

@@ -53,6 +53,8 @@ struct ich_exec {
     unsigned char *values; /* bound by the caller */
     ich_exec_watcher *watcher;
     void *watcher_self;
+    ich_exec_gradient_watcher *gradient_watcher;
+    void *gradient_watcher_self;
 };
 
 /* Everything but the arena. On failure the caller frees the exec. */

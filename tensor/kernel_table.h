@@ -38,7 +38,7 @@ typedef struct KERNELS {
 
     /* -- per-channel kernels over x [rows, c]; for images rows = n·h·w. Where ldx is given, x's rows begin
      * ldx ≥ c elements apart: x may be the first channels of something wider ----------------------------- */
-    size_t (*channel_scratch)(int64_t rows, int c); /* elements; for the three below that take scratch */
+    size_t (*channel_scratch)(int64_t rows, int c); /* elements; for those below that take scratch */
     /* mean and biased variance of each channel */
     void (*channel_moments)(int64_t rows, int c, const REAL *x, int ldx, REAL *mean, REAL *variance,
                             REAL *scratch);
@@ -50,17 +50,19 @@ typedef struct KERNELS {
     /* Batch norm's backward (Ioffe and Szegedy 2015) for y = act(gamma · xhat + beta [+ add]), with xhat = (x
      * - mean) · invstd. With y != NULL the activation was ReLU and dz = dy · [y > 0]; else dz = dy.
      *
-     *   dbeta += sum(dz)                             dgamma += sum(dz · xhat)
-     *   dx (+)= gamma · invstd · (dz - mean(dz) - xhat · mean(dz · xhat))   with batch_statistics, over rows
-     *   dx (+)= gamma · invstd · dz                                         without
+     * First the sums over rows, sums [2][c]: of dz, and of dz · xhat. */
+    void (*batch_norm_sums)(int64_t rows, int c, const REAL *x, int ldx, const REAL *y, const REAL *dy,
+                            const REAL *mean, const REAL *invstd, double *sums, REAL *scratch);
+    /* Then, by their means over the batch, means [2][c]:
+     *
+     *   dx (+)= gamma · invstd · (dz - mean(dz) - xhat · mean(dz · xhat))
      *   d_add (+)= dz                                by accumulate_add; d_add may be NULL
      *
-     * dx lies as x does, ldx apart, and may be NULL; unless it accumulates it may be dy if ldx = c; d_add may
-     * be dy. */
+     * With running statistics the means are 0. dx lies as x does, ldx apart, and may be NULL; unless it
+     * accumulates it may be dy if ldx = c; d_add may be dy. */
     void (*batch_norm_backward)(int64_t rows, int c, const REAL *x, int ldx, const REAL *y, const REAL *dy,
-                                const REAL *mean, const REAL *invstd, const REAL *gamma,
-                                bool batch_statistics, REAL *dx, bool accumulate, REAL *d_add,
-                                bool accumulate_add, REAL *dgamma, REAL *dbeta, REAL *scratch);
+                                const REAL *mean, const REAL *invstd, const REAL *gamma, const double *means,
+                                REAL *dx, bool accumulate, REAL *d_add, bool accumulate_add, REAL *scratch);
 
     /* -- element-wise; y may be x ------------------------------------------------------------------------ */
     void (*relu)(size_t n, const REAL *x, REAL *y);

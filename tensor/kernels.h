@@ -43,6 +43,12 @@ typedef struct ich_update {
     double gradient_scale;    /* multiplies the gradient first: clipping, averaging */
 } ich_update;
 
+/* Sums over the processes that share a batch (ranks.h): in place, each then holds the sums over all. */
+typedef struct ich_across {
+    void (*sum)(void *self, double *values, size_t n);
+    void *self;
+} ich_across;
+
 #define REAL    float
 #define KERNELS ich_kernels_f32
 #include "kernel_table.h"

@@ -70,23 +70,27 @@ static void channel_sum(int64_t rows, int c, const real *x, real *sum, real *scr
     }
 }
 
-static void batch_norm_backward(int64_t rows, int c, const real *x, int ldx, const real *y, const real *dy,
-                                const real *mean, const real *invstd, const real *gamma,
-                                bool batch_statistics, real *dx, bool accumulate, real *d_add,
-                                bool accumulate_add, real *dgamma, real *dbeta, real *scratch) {
+static void batch_norm_sums(int64_t rows, int c, const real *x, int ldx, const real *y, const real *dy,
+                            const real *mean, const real *invstd, double *sums, real *scratch) {
     (void)scratch;
 #pragma omp parallel for
     for (int j = 0; j < c; j++) {
-        double sum_dz = 0, sum_dz_xhat = 0;
+        sums[j] = sums[c + j] = 0;
         for (int64_t i = 0; i < rows; i++) {
             double dz = y && !(y[i * c + j] > 0) ? 0 : (double)dy[i * c + j];
-            sum_dz += dz;
-            sum_dz_xhat += dz * ((double)x[i * ldx + j] - (double)mean[j]) * (double)invstd[j];
+            sums[j] += dz;
+            sums[c + j] += dz * ((double)x[i * ldx + j] - (double)mean[j]) * (double)invstd[j];
         }
-        dbeta[j] += (real)sum_dz;
-        dgamma[j] += (real)sum_dz_xhat;
-        double mean_dz = batch_statistics ? sum_dz / (double)rows : 0;
-        double mean_dz_xhat = batch_statistics ? sum_dz_xhat / (double)rows : 0;
+    }
+}
+
+static void batch_norm_backward(int64_t rows, int c, const real *x, int ldx, const real *y, const real *dy,
+                                const real *mean, const real *invstd, const real *gamma, const double *means,
+                                real *dx, bool accumulate, real *d_add, bool accumulate_add, real *scratch) {
+    (void)scratch;
+#pragma omp parallel for
+    for (int j = 0; j < c; j++) {
+        double mean_dz = means[j], mean_dz_xhat = means[c + j];
         for (int64_t i = 0; i < rows; i++) {
             const int64_t at = i * c + j, in = i * ldx + j;
             double dz = y && !(y[at] > 0) ? 0 : (double)dy[at];
@@ -239,6 +243,7 @@ const ich_kernels ICH_NAME(ich_reference_kernels) = {
     .channel_moments = channel_moments,
     .channel_affine = channel_affine,
     .channel_sum = channel_sum,
+    .batch_norm_sums = batch_norm_sums,
     .batch_norm_backward = batch_norm_backward,
     .relu = relu_forward,
     .relu_backward = relu_backward,

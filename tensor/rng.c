@@ -22,6 +22,11 @@ ich_rng ich_rng_make(uint64_t seed, ich_purpose purpose, uint64_t index) {
                      .counter = {0, (uint32_t)purpose, (uint32_t)index, (uint32_t)(index >> 32)}};
 }
 
+void ich_rng_skip(ich_rng *rng, uint64_t n) {
+    rng->counter[0] += (uint32_t)(n / 4);
+    for (uint64_t i = 0; i < n % 4; i++) (void)ich_rng_u32(rng);
+}
+
 uint32_t ich_rng_u32(ich_rng *rng) {
     if (rng->left == 0) {
         philox(rng->key, rng->counter, rng->block);

@@ -33,6 +33,7 @@ typedef struct ich_rng {
 } ich_rng;
 
 ich_rng ich_rng_make(uint64_t seed, ich_purpose purpose, uint64_t index);
+void ich_rng_skip(ich_rng *rng, uint64_t n); /* of a fresh stream, the first n numbers of 32 bits */
 uint32_t ich_rng_u32(ich_rng *rng);
 float ich_rng_uniform(ich_rng *rng); /* [0, 1), 24 bits */
 float ich_rng_range(ich_rng *rng, float lo, float hi);

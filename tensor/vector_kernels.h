@@ -26,11 +26,13 @@ void ICH_BASE(ich_channel_moments)(int64_t rows, int c, const float *x, int ldx,
 void ICH_BASE(ich_channel_affine)(int64_t rows, int c, const float *x, int ldx, const float *scale,
                                   const float *shift, const float *add, bool relu, float *y);
 void ICH_BASE(ich_channel_sum)(int64_t rows, int c, const float *x, float *sum, float *scratch);
+void ICH_BASE(ich_batch_norm_sums)(int64_t rows, int c, const float *x, int ldx, const float *y,
+                                   const float *dy, const float *mean, const float *invstd, double *sums,
+                                   float *scratch);
 void ICH_BASE(ich_batch_norm_backward)(int64_t rows, int c, const float *x, int ldx, const float *y,
                                        const float *dy, const float *mean, const float *invstd,
-                                       const float *gamma, bool batch_statistics, float *dx, bool accumulate,
-                                       float *d_add, bool accumulate_add, float *dgamma, float *dbeta,
-                                       float *scratch);
+                                       const float *gamma, const double *means, float *dx, bool accumulate,
+                                       float *d_add, bool accumulate_add, float *scratch);
 /* vector_elementwise.c */
 void ICH_BASE(ich_relu)(size_t n, const float *x, float *y);
 void ICH_BASE(ich_relu_backward)(size_t n, const float *y, const float *dy, bool accumulate, float *dx);

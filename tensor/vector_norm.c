@@ -197,6 +197,31 @@ ICH_INLINE void piece_gradient_sums(int vectors, int lanes, int64_t rows, int c,
     }
 }
 
+void ICH_ISA(ich_batch_norm_sums)(int64_t rows, int c, const float *x, int ldx, const float *y,
+                                  const float *dy, const float *mean, const float *invstd, double *sums,
+                                  float *scratch) {
+    const int64_t pieces = piece_count(rows, c);
+#pragma omp parallel for schedule(static) if (rows * c > SMALL)
+    for (int64_t p = 0; p < pieces; p++) {
+        const int64_t first = p * piece_rows(c), count = rows_from(first, rows, c), at = first * c;
+        const float *px = x + first * ldx, *py = y ? y + at : NULL, *pdy = dy + at;
+        float *part = scratch + 2 * p * c;
+        if (y)
+            FOR_CHANNELS(c, piece_gradient_sums(vectors, lanes, count, c, px + j, ldx, py + j, pdy + j,
+                                                mean + j, part + j));
+        else
+            FOR_CHANNELS(c, piece_gradient_sums(vectors, lanes, count, c, px + j, ldx, NULL, pdy + j,
+                                                mean + j, part + j));
+    }
+#pragma omp parallel for schedule(static) if (pieces * c > SMALL)
+    for (int first = 0; first < c; first += TOGETHER) {
+        const int count = c - first < TOGETHER ? c - first : TOGETHER;
+        join_sums(pieces, c, first, count, scratch, sums + first);
+        join_sums(pieces, c, first, count, scratch + c, sums + c + first);
+        for (int j = first; j < first + count; j++) sums[c + j] *= (double)invstd[j];
+    }
+}
+
 /* What the second pass needs: dx = gain · dz + slope · (x - mean) + level, one number of each a channel. */
 typedef struct coefficients {
     const float *mean;
@@ -236,51 +261,24 @@ static void piece_gradient_of(int64_t rows, int c, const float *x, int ldx, cons
         piece_gradient(rows, c, x, ldx, y, dy, k, dx, accumulate, d_add, accumulate_add);
 }
 
-/* Adds channel j's sums to dgamma and dbeta and leaves its coefficients. With s = invstd, and xhat = (x -
- * mean) · s, kernel_table.h's formula is dx = gamma · s · dz - gamma · s² · mean(dz · xhat) · (x - mean) -
- * gamma · s · mean(dz) */
-static void channel_gradients(int j, double sum, double product, double rows, bool batch_statistics,
-                              const float *invstd, const float *gamma, float *dgamma, float *dbeta,
+/* With s = invstd, and xhat = (x - mean) · s, kernel_table.h's formula is dx = gamma · s · dz - gamma · s² ·
+ * mean(dz · xhat) · (x - mean) - gamma · s · mean(dz). */
+static void make_coefficients(int c, const double *means, const float *invstd, const float *gamma,
                               const coefficients *k) {
-    const double s = (double)invstd[j], gain = (double)gamma[j] * s;
-    dbeta[j] += (float)sum;
-    dgamma[j] += (float)(product * s);
-    k->gain[j] = (float)gain;
-    k->slope[j] = batch_statistics ? (float)(-gain * s * s * product / rows) : 0;
-    k->level[j] = batch_statistics ? (float)(-gain * sum / rows) : 0;
+    for (int j = 0; j < c; j++) {
+        const double s = (double)invstd[j], gain = (double)gamma[j] * s;
+        k->gain[j] = (float)gain;
+        k->slope[j] = (float)(-gain * s * means[c + j]);
+        k->level[j] = (float)(-gain * means[j]);
+    }
 }
 
 void ICH_ISA(ich_batch_norm_backward)(int64_t rows, int c, const float *x, int ldx, const float *y,
                                       const float *dy, const float *mean, const float *invstd,
-                                      const float *gamma, bool batch_statistics, float *dx, bool accumulate,
-                                      float *d_add, bool accumulate_add, float *dgamma, float *dbeta,
-                                      float *scratch) {
-    const int64_t pieces = piece_count(rows, c);
-    float *gain = scratch + 2 * pieces * c;
-    const coefficients k = {.mean = mean, .gain = gain, .slope = gain + c, .level = gain + 2 * c};
-#pragma omp parallel for schedule(static) if (rows * c > SMALL)
-    for (int64_t p = 0; p < pieces; p++) {
-        const int64_t first = p * piece_rows(c), count = rows_from(first, rows, c), at = first * c;
-        const float *px = x + first * ldx, *py = y ? y + at : NULL, *pdy = dy + at;
-        float *sums = scratch + 2 * p * c;
-        if (y)
-            FOR_CHANNELS(c, piece_gradient_sums(vectors, lanes, count, c, px + j, ldx, py + j, pdy + j,
-                                                mean + j, sums + j));
-        else
-            FOR_CHANNELS(c, piece_gradient_sums(vectors, lanes, count, c, px + j, ldx, NULL, pdy + j,
-                                                mean + j, sums + j));
-    }
-#pragma omp parallel for schedule(static) if (pieces * c > SMALL)
-    for (int j = 0; j < c; j += TOGETHER) {
-        const int count = c - j < TOGETHER ? c - j : TOGETHER;
-        double sum[TOGETHER], product[TOGETHER];
-        join_sums(pieces, c, j, count, scratch, sum);
-        join_sums(pieces, c, j, count, scratch + c, product);
-        for (int i = 0; i < count; i++)
-            channel_gradients(j + i, sum[i], product[i], (double)rows, batch_statistics, invstd, gamma,
-                              dgamma, dbeta, &k);
-    }
-    if (!dx && !d_add) return;
+                                      const float *gamma, const double *means, float *dx, bool accumulate,
+                                      float *d_add, bool accumulate_add, float *scratch) {
+    const coefficients k = {.mean = mean, .gain = scratch, .slope = scratch + c, .level = scratch + 2 * c};
+    make_coefficients(c, means, invstd, gamma, &k);
 #pragma omp parallel for schedule(static) if (rows * c > SMALL)
     for (int64_t first = 0; first < rows; first += piece_rows(c)) {
         const int64_t count = rows_from(first, rows, c), at = first * c;

@@ -20,6 +20,7 @@
     .conv2d_backward_weights = ICH_ISA(ich_conv2d_backward_weights##suffix),                                 \
     .channel_scratch = ICH_BASE(ich_channel_scratch), .channel_moments = ICH_BASE(ich_channel_moments),      \
     .channel_affine = ICH_BASE(ich_channel_affine), .channel_sum = ICH_BASE(ich_channel_sum),                \
+    .batch_norm_sums = ICH_BASE(ich_batch_norm_sums),                                                        \
     .batch_norm_backward = ICH_BASE(ich_batch_norm_backward), .relu = ICH_BASE(ich_relu),                    \
     .relu_backward = ICH_BASE(ich_relu_backward), .sigmoid = ICH_BASE(ich_sigmoid),                          \
     .tanh = ICH_BASE(ich_tanh), .add = ICH_BASE(ich_add), .copy = ICH_BASE(ich_copy),                        \

@@ -8,7 +8,7 @@
 set -euo pipefail
 
 build="gcc g++ make cmake pkg-config libopenblas-openmp-dev libnifti-dev libstb-dev libinih-dev libjansson-dev zlib1g-dev libdeflate-dev libdcmtk-dev libopenjp2-7-dev"
-tests="libcmocka-dev clang-format python3-numpy"
+tests="libcmocka-dev clang-format python3-numpy libopenmpi-dev openmpi-bin"
 peers="python3-torch python3-nibabel python3-pil libjemalloc2 libtcmalloc-minimal4"
 
 # node comes from elsewhere on some machines, and then brings its own npm

@@ -1,6 +1,7 @@
 /* Rows lie study by study in the order of the lists, train before val; gathering a group is a copy. */
 #include "features.h"
 
+#include "tensor/ranks.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +34,12 @@ static size_t place(ich_features *f, const ich_cache *cache, const uint32_t *stu
     return row;
 }
 
-static bool compute_list(ich_features *f, const ich_source *source, ich_mil *mil, ich_feed *feed,
+/* This rank's part of a list. */
+static bool compute_part(ich_features *f, const ich_source *source, ich_mil *mil, ich_feed *feed,
                          const ich_train_job *job, const uint32_t *studies, size_t n, ich_error *err) {
-    for (size_t i = 0; i < n && !ich_stopped(job); i++) {
+    const ich_part mine = ich_my_part(n);
+    const size_t end = mine.first + mine.count;
+    for (size_t i = mine.first; i < end && !ich_stopped(job); i++) {
         const int offsets[2] = {0, source->cache.slices[studies[i]]};
         const ich_mil_group group = {.n = 1, .study = &studies[i], .offsets = offsets};
         ich_feed_clear(feed);
@@ -43,7 +47,22 @@ static bool compute_list(ich_features *f, const ich_source *source, ich_mil *mil
         ich_feed_start(feed, job->recipe.seed);
         if (!ich_mil_features(mil, feed, offsets[1], f->rows + f->first[studies[i]] * f->width, err))
             return false;
-        ich_progress_update(job->progress, "features", i + 1, n, "studies", NULL);
+        ich_progress_update(job->progress, "features", i + 1 - mine.first, mine.count, "studies", NULL);
+    }
+    return true;
+}
+
+/* Each rank computes its part and gets those of the others. */
+static bool compute_list(ich_features *f, const ich_source *source, ich_mil *mil, ich_feed *feed,
+                         const ich_train_job *job, const uint32_t *studies, size_t n, ich_error *err) {
+    if (!compute_part(f, source, mil, feed, job, studies, n, err)) return false;
+    for (int r = 0; ich_ranks() > 1 && r < ich_ranks(); r++) {
+        const ich_part part = ich_part_of(n, r);
+        if (part.count == 0) continue;
+        const uint32_t last = studies[part.first + part.count - 1];
+        const size_t first = f->first[studies[part.first]];
+        const size_t rows = f->first[last] + (size_t)source->cache.slices[last] - first;
+        ich_ranks_share(f->rows + first * f->width, rows * f->width * sizeof(float), r);
     }
     return true;
 }

@@ -7,6 +7,7 @@
 #include "infer/weights.h"
 #include "loop.h"
 #include "mil.h"
+#include "tensor/team.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,11 @@ typedef struct finetuning {
     uint32_t *order;   /* train studies in this epoch's order */
     int *offsets;      /* [group_size + 1] of the group at work */
     float (*labels)[ICH_LABELS];
-    double *weights;           /* [group_size] */
-    double positive, negative; /* weight of a study by its label `any` */
+    double *weights;                 /* [group_size] */
+    float (*logits)[ICH_LABELS];     /* [group_size] of a step, all ranks' */
+    float (*val_logits)[ICH_LABELS]; /* [n_val] */
+    double *val_loss;                /* [n_val] */
+    double positive, negative;       /* weight of a study by its label `any` */
     ich_mil learning, judging;
     ich_feed feed, val_feed;
     ich_features features;
@@ -46,9 +50,24 @@ static ich_mil_group group_of(finetuning *f, const uint32_t *list, size_t first,
                            .weight = f->weights};
 }
 
+/* Studies of a step: where they begin in the order, and how many. */
+static size_t studies_of(const finetuning *f, size_t step, size_t *n) {
+    const size_t first = step * f->group_size, left = f->loop.source.n_train - first;
+    *n = left < f->group_size ? left : f->group_size;
+    return first;
+}
+
+/* This rank's part of a step's studies. */
 static ich_mil_group group_of_step(finetuning *f, size_t step) {
-    const size_t n = f->loop.source.n_train, first = step * f->group_size;
-    return group_of(f, f->order, first, n - first < f->group_size ? n - first : f->group_size);
+    size_t n;
+    const size_t first = studies_of(f, step, &n);
+    const ich_part mine = ich_my_part(n);
+    ich_mil_group group = group_of(f, f->order, first + mine.first, mine.count);
+    group.of = (int)n;
+    group.first_study = mine.first;
+    for (size_t i = first; i < first + mine.first; i++)
+        group.first_row += (size_t)f->loop.source.cache.slices[f->order[i]];
+    return group;
 }
 
 static int descending(const void *a, const void *b) {
@@ -113,17 +132,22 @@ static bool open_learning(finetuning *f, ich_error *err) {
     const ich_recipe *recipe = &f->loop.job->recipe;
     const ich_source *source = &f->loop.source;
     const ich_augment augment = ich_recipe_augment(recipe);
-    const int rows = longest_group(source, source->train, source->n_train, f->group_size, err);
+    const size_t studies = ich_part_of(f->group_size, 0).count; /* of a rank: the most */
+    const int rows = longest_group(source, source->train, source->n_train, studies, err);
     if (rows == 0) return false;
     const ich_mil_options options = {.chunk = ich_recipe_chunk(recipe),
                                      .rows = rows,
-                                     .studies = (int)f->group_size,
+                                     .studies = (int)studies,
                                      .learns = true,
                                      .cnn_learns = !f->frozen,
                                      .noise = noise_of(recipe),
                                      .dataset = (int)source->n_train};
     if (!ich_mil_open(&f->learning, &f->loop.model, &options, err)) return false;
     ich_mil_bind(&f->learning, f->loop.model.values, f->loop.gradients);
+    if (ich_ranks() > 1) {
+        f->learning.watcher = ich_buckets_ready;
+        f->learning.watcher_self = &f->loop.buckets;
+    }
     f->images = slices_of(source, source->train, source->n_train);
     if (f->frozen) return true;
     const int chunk = f->learning.chunk;
@@ -165,6 +189,10 @@ static bool open_finetuning(finetuning *f, const ich_train_job *job, ich_error *
     f->offsets = ich_new(f->group_size + 1, sizeof *f->offsets, "a group of studies", err);
     f->labels = ich_new(f->group_size, sizeof *f->labels, "the labels of a group", err);
     f->weights = ich_new(f->group_size, sizeof *f->weights, "the weights of a group", err);
+    f->logits = ich_new(f->group_size, sizeof *f->logits, "the logits of a group", err);
+    f->val_logits = ich_new(source->n_val + 1, sizeof *f->val_logits, "the logits of validation", err);
+    f->val_loss = ich_new(source->n_val + 1, sizeof *f->val_loss, "the losses of validation", err);
+    if (!f->logits || !f->val_logits || !f->val_loss) return false;
     if (!f->order || !f->offsets || !f->labels || !f->weights || !choose_weights(f, err)) return false;
     const size_t steps = (source->n_train + f->group_size - 1) / f->group_size;
     if (!ich_loop_position(&f->loop, steps, source->n_train, err)) return false;
@@ -184,6 +212,9 @@ static void close_finetuning(finetuning *f) {
     free(f->offsets);
     free(f->labels);
     free(f->weights);
+    free(f->logits);
+    free(f->val_logits);
+    free(f->val_loss);
     ich_loop_close(&f->loop);
 }
 
@@ -215,19 +246,49 @@ static bool fill_head(finetuning *f, ich_mil *mil, ich_feed *feed, const ich_mil
     return true;
 }
 
+/* Logits of all ranks' studies of a step, and its loss, into the tally. */
+static void tally_step(finetuning *f, size_t number, double *loss) {
+    size_t n, images = 0;
+    const size_t first = studies_of(f, number, &n);
+    const ich_source *source = &f->loop.source;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t study = f->order[first + i];
+        memcpy(f->labels[i], source->dataset.studies[study].label, sizeof *f->labels);
+        images += (size_t)source->cache.slices[study];
+    }
+    ich_ranks_gather(f->logits, n, sizeof *f->logits);
+    ich_ranks_sum(loss, 1);
+    ich_tally_add(&f->loop.tally, (int)n, *loss, f->logits[0], f->labels[0]);
+    f->loop.tally.images += images;
+}
+
+/* A rank's part of a step; `loss` its share of the loss. */
+static bool learn_group(finetuning *f, const ich_mil_group *group, float (*out)[ICH_LABELS], double *loss,
+                        ich_error *err) {
+    const int rows = group->offsets[group->n];
+    const float *logits;
+    const double from = ich_seconds();
+    if (!fill_head(f, &f->learning, &f->feed, group, err)) return false;
+    *loss = ich_mil_head(&f->learning, group, true, &logits);
+    memcpy(out, logits, (size_t)group->n * sizeof *out);
+    const double turn = ich_seconds();
+    if (!f->frozen && !ich_mil_backward(&f->learning, &f->feed, rows, err)) return false;
+    ich_timeline_add(&f->loop.timeline, "forward", from, turn);
+    ich_timeline_add(&f->loop.timeline, "backward", turn, ich_seconds());
+    return true;
+}
+
 static bool step(void *self, size_t number, double *loss, const char **who, ich_error *err) {
     finetuning *f = self;
     ich_loop *loop = &f->loop;
-    const float *logits;
+    size_t n;
+    *who = loop->source.dataset.studies[f->order[studies_of(f, number, &n)]].study_id;
     const ich_mil_group group = group_of_step(f, number);
-    const int rows = group.offsets[group.n];
-    *who = loop->source.dataset.studies[group.study[0]].study_id;
     ich_mil_key(&f->learning, loop->job->recipe.seed, (uint64_t)loop->at.epoch * loop->steps + number);
-    if (!fill_head(f, &f->learning, &f->feed, &group, err)) return false;
-    *loss = ich_mil_head(&f->learning, &group, true, &logits);
-    ich_tally_add(&loop->tally, group.n, *loss, logits, group.label[0]);
-    loop->tally.images += (size_t)rows;
-    return f->frozen || ich_mil_backward(&f->learning, &f->feed, rows, err);
+    *loss = 0;
+    if (group.n > 0 && !learn_group(f, &group, f->logits + group.first_study, loss, err)) return false;
+    tally_step(f, number, loss);
+    return true;
 }
 
 static void changed(void *self) {
@@ -235,27 +296,42 @@ static void changed(void *self) {
     ich_mil_bind(&f->learning, f->loop.model.values, f->loop.gradients);
 }
 
-static bool validate(void *self, float *values, ich_tally *tally, ich_error *err) {
-    finetuning *f = self;
+/* This rank's part of the validation studies: logits and loss of each. */
+static bool answer_val(finetuning *f, ich_error *err) {
     const ich_train_job *job = f->loop.job;
     const ich_source *source = &f->loop.source;
-    ich_mil_bind(&f->judging, values, NULL);
+    const ich_part mine = ich_my_part(source->n_val);
+    const size_t end = mine.first + mine.count;
     if (!f->frozen) {
         ich_feed_clear(&f->val_feed);
-        for (size_t i = 0; i < source->n_val; i++) {
+        for (size_t i = mine.first; i < end; i++) {
             const ich_mil_group group = group_of(f, source->val, i, 1);
             ich_mil_plan(&f->judging, &f->val_feed, &group, 0, false);
         }
         ich_feed_start(&f->val_feed, job->recipe.seed);
     }
-    for (size_t i = 0; i < source->n_val && !ich_stopped(job); i++) {
+    for (size_t i = mine.first; i < end && !ich_stopped(job); i++) {
         const float *logits;
         const ich_mil_group group = group_of(f, source->val, i, 1);
         if (!fill_head(f, &f->judging, &f->val_feed, &group, err)) return false;
-        const double loss = ich_mil_head(&f->judging, &group, false, &logits);
-        ich_tally_add(tally, 1, loss, logits, group.label[0]);
-        tally->images += (size_t)group.offsets[1];
-        ich_progress_update(job->progress, "validation", i + 1, source->n_val, "studies", NULL);
+        f->val_loss[i] = ich_mil_head(&f->judging, &group, false, &logits);
+        memcpy(f->val_logits[i], logits, sizeof *f->val_logits);
+        ich_progress_update(job->progress, "validation", i + 1 - mine.first, mine.count, "studies", NULL);
+    }
+    return true;
+}
+
+static bool validate(void *self, float *values, ich_tally *tally, ich_error *err) {
+    finetuning *f = self;
+    const ich_source *source = &f->loop.source;
+    ich_mil_bind(&f->judging, values, NULL);
+    if (!answer_val(f, err)) return false;
+    ich_ranks_gather(f->val_logits, source->n_val, sizeof *f->val_logits);
+    ich_ranks_gather(f->val_loss, source->n_val, sizeof *f->val_loss);
+    for (size_t i = 0; i < source->n_val; i++) {
+        const uint32_t study = source->val[i];
+        ich_tally_add(tally, 1, f->val_loss[i], f->val_logits[i], source->dataset.studies[study].label);
+        tally->images += (size_t)source->cache.slices[study];
     }
     return true;
 }

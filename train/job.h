@@ -16,6 +16,7 @@ typedef struct ich_train_job {
     const char *cache;         /* folder of decoded slices, or NULL: <out>/cache */
     bool resume;               /* go on where <out>/checkpoint left off */
     bool force;                /* replace a run that <out> holds */
+    int timeline;              /* steps whose parts are timed for RUN/timeline.csv (timeline.h) */
     double checkpoint_minutes; /* between checkpoints inside an epoch; 0: only at its end */
     const ich_progress *progress;
     const volatile int *stop; /* nonzero: end after this step, with a checkpoint; may be NULL */

@@ -109,21 +109,44 @@ static bool make_optimizer(ich_loop *loop, ich_error *err) {
     return loop->gradients || ich_fail(err, "no memory for %zu MiB of gradients", graph->n_values >> 18);
 }
 
+/* Who writes. */
+static bool is_first(void) { return ich_rank() == 0; }
+
+/* With several ranks a signal counts only once all have agreed on it (agree_to_stop): who stopped alone would
+ * leave the others waiting for its part. */
+static void listen_together(ich_loop *loop, const ich_train_job *job) {
+    loop->job = job;
+    if (ich_ranks() == 1) return;
+    loop->told = job->stop;
+    loop->own_job = *job;
+    loop->own_job.stop = &loop->agreed;
+    if (job->recipe.parts == 0) loop->own_job.recipe.parts = ich_ranks(); /* one rank can repeat it then */
+    loop->job = &loop->own_job;
+}
+
+static void agree_to_stop(ich_loop *loop) {
+    if (loop->told && ich_ranks_any(*loop->told)) loop->agreed = 1;
+}
+
 bool ich_loop_open(ich_loop *loop, const ich_train_job *job, const char *verb, bool image_head,
                    ich_error *err) {
     memset(loop, 0, sizeof *loop);
-    loop->job = job;
+    listen_together(loop, job);
     loop->verb = verb;
     loop->at.best = NAN;
-    if (!ich_source_open(&loop->source, job->dataset, image_head, err) || !ich_run_claim(job, verb, err))
+    job = loop->job;
+    if (!ich_source_open(&loop->source, job->dataset, image_head, err) ||
+        (is_first() && !ich_run_claim(job, verb, err)))
         return false;
+    ich_ranks_wait(); /* for the folder */
     if (!loop->source.split)
         ich_progress_line(
             job->progress,
             "%s: no split: learning from all studies, without validation; 'ichor split' makes one",
             job->dataset);
     return make_model(loop, image_head, err) && ich_source_decode(&loop->source, job, err) &&
-           learn_likeness(loop, err) && make_optimizer(loop, err);
+           learn_likeness(loop, err) && make_optimizer(loop, err) &&
+           ich_timeline_open(&loop->timeline, job->timeline, err);
 }
 
 void ich_loop_close(ich_loop *loop) {
@@ -132,6 +155,7 @@ void ich_loop_close(ich_loop *loop) {
     ich_optimizer_free(&loop->optimizer);
     ich_tally_free(&loop->tally);
     ich_log_free(&loop->log);
+    ich_timeline_free(&loop->timeline);
     free(loop->gradients);
     memset(loop, 0, sizeof *loop);
 }
@@ -151,12 +175,37 @@ static ich_checkpoint checkpoint_of(ich_loop *loop) {
                             .position = &loop->at};
 }
 
+/* Of what is learned: a frozen CNN's gradients are not sent around. */
+static void open_buckets(ich_loop *loop) {
+    const ich_graph *graph = &loop->model.graph;
+    size_t first = graph->n_values;
+    for (int p = 0; p < graph->n_params; p++) {
+        const ich_param *param = &graph->params[p];
+        if (param->trainable && loop->lr[param->group] > 0 && param->offset < first) first = param->offset;
+    }
+    ich_buckets_open(&loop->buckets, loop->gradients, first, graph->n_values, &loop->timeline);
+}
+
+/* Ranks that began apart, or ran kernels that round differently, would drift apart unseen. */
+static bool check_ranks(const ich_loop *loop, ich_error *err) {
+    const char *kernels = ich_kernels_f32_active()->name;
+    if (!ich_ranks_agree(kernels, strlen(kernels)))
+        return ich_fail(err, "rank %d runs the kernels '%s', others do not: give all the same with --kernels",
+                        ich_rank(), kernels);
+    return ich_ranks_agree(loop->model.values, loop->model.graph.n_values * sizeof(float)) ||
+           ich_fail(err,
+                    "epoch %d: the ranks hold different weights: do all see the same files, and run the same "
+                    "program on the same kind of processor?",
+                    loop->at.epoch + 1);
+}
+
 bool ich_loop_position(ich_loop *loop, size_t steps, size_t rows, ich_error *err) {
     loop->steps = steps;
     loop->rows = rows;
     loop->saved_at = ich_seconds();
+    open_buckets(loop);
     if (!ich_tally_init(&loop->tally, rows, err)) return false;
-    if (!has_state(loop)) return true;
+    if (!has_state(loop)) return check_ranks(loop, err);
     char *path = path_in_run(loop, ICH_RUN_STATE, err);
     const ich_checkpoint checkpoint = checkpoint_of(loop);
     const bool done = path && ich_checkpoint_load(&checkpoint, path, err);
@@ -164,7 +213,7 @@ bool ich_loop_position(ich_loop *loop, size_t steps, size_t rows, ich_error *err
     if (done)
         ich_progress_line(loop->job->progress, "%s: going on at epoch %d, step %zu of %zu", loop->job->out,
                           loop->at.epoch + 1, loop->at.batch, steps);
-    return done;
+    return done && check_ranks(loop, err);
 }
 
 /* A model with a NaN is worse than none: what was there before stays. */
@@ -182,7 +231,8 @@ static bool check_finite(const ich_loop *loop, ich_error *err) {
 static bool save_checkpoint(ich_loop *loop, ich_error *err) {
     char *path = path_in_run(loop, ICH_RUN_STATE, err);
     const ich_checkpoint checkpoint = checkpoint_of(loop);
-    const bool done = path && check_finite(loop, err) && ich_checkpoint_save(&checkpoint, path, err);
+    const bool done =
+        path && check_finite(loop, err) && (!is_first() || ich_checkpoint_save(&checkpoint, path, err));
     free(path);
     loop->saved_at = ich_seconds();
     return done;
@@ -203,13 +253,14 @@ static ich_model judged_model(ich_loop *loop) {
 static bool save_model(ich_loop *loop, const char *name, ich_error *err) {
     char *path = path_in_run(loop, name, err);
     const ich_model model = judged_model(loop);
-    const bool done = path && ich_model_save(&model, path, err);
+    const bool done = path && (!is_first() || ich_model_save(&model, path, err));
     free(path);
     return done;
 }
 
 /* What `inspect --card` tells of the best model. */
 static bool save_card(ich_loop *loop, ich_error *err) {
+    if (!is_first()) return true;
     char *path = path_in_run(loop, ICH_RUN_CARD, err);
     const ich_model model = judged_model(loop);
     ich_output out;
@@ -226,7 +277,7 @@ static bool save_card(ich_loop *loop, ich_error *err) {
 
 static bool save_log(ich_loop *loop, ich_error *err) {
     char *path = path_in_run(loop, ICH_RUN_LOG, err);
-    const bool done = path && ich_log_write(&loop->log, path, err);
+    const bool done = path && (!is_first() || ich_log_write(&loop->log, path, err));
     free(path);
     return done;
 }
@@ -240,17 +291,34 @@ static double factor_at(const ich_loop *loop, size_t batch) {
                                loop->job->recipe.warmup);
 }
 
+/* What no gradient moves, running means and variances, went its own way on each rank. */
+static void average_buffers(ich_loop *loop) {
+    const ich_graph *graph = &loop->model.graph;
+    const float share = 1 / (float)ich_ranks();
+    for (int p = 0; ich_ranks() > 1 && p < graph->n_params; p++) {
+        const ich_param *param = &graph->params[p];
+        float *values = loop->model.values + param->offset;
+        if (param->trainable) continue;
+        ich_ranks_begin_sum(values, param->count);
+        ich_ranks_end_sums(NULL);
+        for (size_t i = 0; i < param->count; i++) values[i] *= share;
+    }
+}
+
 static bool one_step(ich_loop *loop, const ich_learner *learner, double *loss, ich_error *err) {
     const size_t batch = loop->at.batch;
     const char *who = "";
     memset(loop->gradients, 0, loop->model.graph.n_values * sizeof *loop->gradients);
+    ich_buckets_begin(&loop->buckets);
     if (!learner->step(learner->self, batch, loss, &who, err)) return false;
+    ich_buckets_end(&loop->buckets);
     if (!isfinite(*loss))
         return ich_fail(
             err,
             "epoch %d, step %zu (first study %s): the loss is not finite: lower --lr, or look at that "
             "scan",
             loop->at.epoch + 1, batch + 1, who);
+    const double from = ich_seconds();
     double lr[ICH_GROUPS];
     for (int g = 0; g < ICH_GROUPS; g++) lr[g] = loop->lr[g] * factor_at(loop, batch);
     const double norm =
@@ -261,8 +329,10 @@ static bool one_step(ich_loop *loop, const ich_learner *learner, double *loss, i
             "epoch %d, step %zu (first study %s): the gradient is not finite: lower --lr, or look at "
             "that scan",
             loop->at.epoch + 1, batch + 1, who);
+    if (!loop->job->recipe.sync_batch_norm) average_buffers(loop);
     learner->changed(learner->self);
-    return true;
+    ich_timeline_add(&loop->timeline, "update", from, ich_seconds());
+    return ich_timeline_step(&loop->timeline, loop->job->out, err);
 }
 
 static bool checkpoint_is_due(const ich_loop *loop) {
@@ -291,6 +361,7 @@ static bool learn(ich_loop *loop, const ich_learner *learner, ich_error *err) {
     while (loop->at.batch < loop->steps && !ich_stopped(job)) {
         double loss = 0;
         if (!one_step(loop, learner, &loss, err)) return false;
+        agree_to_stop(loop);
         loop->at.batch++;
         clock_in(loop, learner, &from, &waited);
         snprintf(note, sizeof note, "loss %.4f", ich_tally_loss(&loop->tally));
@@ -349,7 +420,8 @@ static bool finish_epoch(ich_loop *loop, const ich_learner *learner, const ich_t
         if (best) loop->at.best = row.loss;
     }
     if (best) loop->at.best_epoch = row.epoch;
-    if (!check_finite(loop, err) || !note_row(loop, &row, err) || !save_model(loop, ICH_RUN_LAST, err))
+    if (!check_finite(loop, err) || !check_ranks(loop, err) || !note_row(loop, &row, err) ||
+        !save_model(loop, ICH_RUN_LAST, err))
         return false;
     if (best && (!save_model(loop, ICH_RUN_MODEL, err) || !save_card(loop, err))) return false;
     if (!save_log(loop, err)) return false;

@@ -1,6 +1,9 @@
 /* loop.h: what pretraining and fine-tuning have in common: epochs, steps, learning rates, log, best and last
  * model, checkpoints, and a clean end when asked to stop.
  *
+ * Several ranks (tensor/ranks.h) hold the same weights and take the same steps: each computes its part of a
+ * step's gradient, the buckets add them up, and each moves its own copy. Rank 0 alone writes.
+ *
  * A verb fills in an ich_learner and calls, in this order, ich_loop_open, ich_loop_position, ich_loop_run,
  * ich_loop_close. The weights after step k depend on recipe, dataset and k alone; never on threads, on time,
  * or on how often the run was stopped and resumed.
@@ -10,6 +13,7 @@
 #ifndef ICH_TRAIN_LOOP_H
 #define ICH_TRAIN_LOOP_H
 
+#include "buckets.h"
 #include "checkpoint.h"
 #include "job.h"
 #include "optim/schedule.h"
@@ -29,6 +33,11 @@ typedef struct ich_loop {
     ich_position at;
     size_t steps, rows; /* of an epoch */
     double saved_at;    /* ich_seconds() of the last checkpoint */
+    ich_buckets buckets;
+    ich_timeline timeline;
+    ich_train_job own_job; /* with several ranks: the job, whose stop is `agreed` */
+    int agreed;            /* what some rank was told; the same on all at every step */
+    const volatile int *told;
 } ich_loop;
 
 /* What a verb does that others don't. Functions return false on failure. */
@@ -37,8 +46,8 @@ typedef struct ich_learner {
     size_t images; /* of an epoch, for the progress bar */
     /* Plans the epoch from `batch` on. */
     bool (*begin)(void *self, int epoch, size_t batch, ich_error *err);
-    /* Adds one step's gradients to loop->gradients and its loss to loop->tally; *loss is the step's, *who the
-     * study_id of its first study. */
+    /* Adds one step's gradients (of several ranks: of this rank's part) to loop->gradients and the loss of
+     * all of it to loop->tally; *loss is the step's, *who the study_id of its first study. */
     bool (*step)(void *self, size_t batch, double *loss, const char **who, ich_error *err);
     void (*changed)(void *self); /* the weights have changed */
     /* Judges `values` on the validation split; NULL: there is none. Returns early, true, when *stop is

@@ -128,6 +128,8 @@ bool ich_mil_features(ich_mil *mil, ich_feed *feed, int rows, float *out, ich_er
 
 float *ich_mil_head_input(ich_mil *mil) { return ich_exec_value(mil->head, mil->model->features); }
 
+static int studies_of(const ich_mil_group *group) { return group->of > 0 ? group->of : group->n; }
+
 /* Of the labels, study by study; d_logits may be NULL. */
 static double label_loss(const ich_mil *mil, const ich_mil_group *group, const float *logits,
                          float *d_logits) {
@@ -135,21 +137,21 @@ static double label_loss(const ich_mil *mil, const ich_mil_group *group, const f
     for (int i = 0; i < group->n; i++) {
         const double weight = group->weight ? group->weight[i] : 1;
         loss += ich_loss_noisy_bce_f32(1, ICH_LABELS, logits + i * ICH_LABELS, group->label[i],
-                                       ich_label_weights, mil->noise, weight / (7 * group->n),
+                                       ich_label_weights, mil->noise, weight / (7 * studies_of(group)),
                                        d_logits ? d_logits + i * ICH_LABELS : NULL);
     }
     return loss;
 }
 
 /* Each study carries its own, or its share of the dataset's. */
-static double term_loss(const ich_mil *mil, int term, int studies) {
+static double term_loss(const ich_mil *mil, int term, const ich_mil_group *group) {
     const int op = mil->model->graph.nodes[term].op;
     const bool shared = ich_layers(ICH_F32)[op]->loss_term == ICH_TERM_DATASET;
-    const double scale = 1.0 / ((double)studies * (shared ? mil->dataset : 1));
+    const double scale = 1.0 / ((double)studies_of(group) * (shared ? mil->dataset : 1));
     const float *value = ich_exec_value(mil->head, term);
     float *gradient = ich_exec_gradient(mil->head, term);
     double sum = 0;
-    for (int i = 0; i < studies; i++) {
+    for (int i = 0; i < group->n; i++) {
         sum += scale * value[i];
         gradient[i] = (float)scale;
     }
@@ -158,27 +160,29 @@ static double term_loss(const ich_mil *mil, int term, int studies) {
 
 double ich_mil_head(ich_mil *mil, const ich_mil_group *group, bool backward, const float **logits) {
     const int classifier = mil->model->classifier;
+    ich_exec_part(mil->head, group->first_row, group->first_study);
     ich_exec_forward(mil->head, group->offsets[group->n], group->n, group->offsets);
     *logits = ich_exec_value(mil->head, classifier);
     double loss = label_loss(mil, group, *logits, backward ? ich_exec_gradient(mil->head, classifier) : NULL);
-    for (int i = 0; i < mil->n_terms; i++) loss += term_loss(mil, mil->terms[i], group->n);
+    for (int i = 0; i < mil->n_terms; i++) loss += term_loss(mil, mil->terms[i], group);
     if (backward) ich_exec_backward(mil->head);
     return loss;
 }
 
-static void backward_chunk(ich_mil *mil, int row, int rows) {
+static void backward_chunk(ich_mil *mil, int row, int rows, bool last) {
     const float *gradient = ich_exec_gradient(mil->head, mil->model->features);
     memcpy(ich_exec_gradient(mil->cnn, mil->model->features), gradient + (size_t)row * mil->width,
            (size_t)rows * mil->width * sizeof(float));
+    ich_exec_watch_gradients(mil->cnn, last ? mil->watcher : NULL, mil->watcher_self);
     ich_exec_backward(mil->cnn);
 }
 
 bool ich_mil_backward(ich_mil *mil, ich_feed *feed, int rows, ich_error *err) {
     const int last = last_chunk(mil, rows);
-    backward_chunk(mil, last, rows - last); /* still there from pass 1 */
+    backward_chunk(mil, last, rows - last, last == 0); /* still there from pass 1 */
     for (int row = 0; row < last; row += mil->chunk) {
         if (forward_chunk(mil, feed, err) == 0) return false;
-        backward_chunk(mil, row, mil->chunk);
+        backward_chunk(mil, row, mil->chunk, row + mil->chunk == last);
     }
     return true;
 }

@@ -25,7 +25,9 @@ typedef struct ich_mil {
     ich_label_noise noise;
     int dataset; /* studies that a term of the dataset is shared by */
     int chunk;
-    size_t pixels, width; /* elements of an image, of a slice's features */
+    size_t pixels, width;               /* elements of an image, of a slice's features */
+    ich_exec_gradient_watcher *watcher; /* of the CNN's gradients, with watcher_self */
+    void *watcher_self;
 } ich_mil;
 
 /* Studies worked on together. Slices of study i: offsets[i] … offsets[i + 1] - 1. */
@@ -35,6 +37,8 @@ typedef struct ich_mil_group {
     const int *offsets;               /* [n + 1] */
     const float (*label)[ICH_LABELS]; /* [n] */
     const double *weight;             /* [n] of each study's loss; NULL: 1 */
+    int of;                           /* studies that the step has in all, with those of other ranks; 0: n */
+    size_t first_row, first_study;    /* slices and studies of the step before these */
 } ich_mil_group;
 
 typedef struct ich_mil_options {
@@ -62,11 +66,12 @@ size_t ich_mil_batches(int chunk, int rows);
 bool ich_mil_features(ich_mil *mil, ich_feed *feed, int rows, float *out, ich_error *err);
 /* Where pass 2 reads the features of a group, and where they are to be put. */
 float *ich_mil_head_input(ich_mil *mil);
-/* Pass 2: returns the mean loss over the group's studies, terms of the head's own included, and *logits
- * [n][ICH_LABELS] in the exec's memory. With `backward` the head's gradients are added, and those of the
- * features kept for pass 3. */
+/* Pass 2: returns the group's share of the mean loss over the step's studies, terms of the head's own
+ * included, and *logits [n][ICH_LABELS] in the exec's memory. With `backward` the head's gradients are added,
+ * and those of the features kept for pass 3. */
 double ich_mil_head(ich_mil *mil, const ich_mil_group *group, bool backward, const float **logits);
-/* Pass 3. */
+/* Pass 3. The last of its backward passes through the CNN calls `watcher` (layers/exec.h), if there is one.
+ */
 bool ich_mil_backward(ich_mil *mil, ich_feed *feed, int rows, ich_error *err);
 
 #endif

@@ -1,11 +1,12 @@
-/* A step is a batch of slices through CNN and image head in one exec. The order of an epoch is drawn anew
- * from its number, so that a resumed run draws the same. */
+/* A step is a batch of slices through CNN and image head in one exec; each rank takes its part of it. The
+ * order of an epoch is drawn anew from its number, so that a resumed run draws the same. */
 #include "pretrain.h"
 
 #include "feed.h"
 #include "layers/exec.h"
 #include "layers/loss.h"
 #include "loop.h"
+#include "tensor/team.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,9 @@ typedef struct pretraining {
     size_t batch;
     ich_exec *learning, *judging;
     ich_feed feed, val_feed;
-    float (*labels)[ICH_LABELS]; /* of one batch */
+    float (*labels)[ICH_LABELS];     /* of one batch, all ranks' parts */
+    float (*logits)[ICH_LABELS];     /* likewise */
+    float (*val_logits)[ICH_LABELS]; /* [n_val] */
 } pretraining;
 
 /* -- slices -------------------------------------------------------------------------------------------- */
@@ -63,18 +66,36 @@ static size_t steps_of(size_t n, size_t batch) { return n / batch + (n % batch >
 
 /* -- machinery ----------------------------------------------------------------------------------------- */
 
+/* Slices of the largest part that a rank has of a batch. */
+static int rank_rows(const pretraining *p) { return (int)ich_part_of(p->batch, 0).count; }
+
 static ich_exec *open_exec(pretraining *p, bool learns, ich_error *err) {
     const ich_model *model = &p->loop.model;
+    const int ranks = ich_ranks(), parts = p->loop.job->recipe.parts;
+    const bool across = learns && ich_ranks() > 1 && p->loop.job->recipe.sync_batch_norm;
     const ich_exec_options options = {.inputs = {model->input},
                                       .n_inputs = 1,
                                       .outputs = {model->fc},
                                       .n_outputs = 1,
-                                      .max_rows = (int)p->batch,
+                                      .max_rows = rank_rows(p),
                                       .gradient = learns,
                                       .batch_statistics = learns,
+                                      .parts = parts % ranks == 0 ? parts / ranks : 1,
+                                      .across = across ? &ich_across_ranks : NULL,
                                       .pack_on_use = learns,
                                       .training = learns};
     return ich_exec_create(&model->graph, &options, err);
+}
+
+/* Batch norm over each rank's part alone needs a part everywhere, of at least two. */
+static bool check_parts(const pretraining *p, ich_error *err) {
+    const size_t rest = p->n_train % p->batch, least = rest >= MIN_ROWS ? rest : p->batch;
+    return p->loop.job->recipe.sync_batch_norm || least / (size_t)ich_ranks() >= MIN_ROWS ||
+           ich_ranks() == 1 ||
+           ich_fail(err,
+                    "--no-sync-batch-norm: a batch of %zu slices leaves %d ranks less than %d each: choose "
+                    "another --batch",
+                    least, ich_ranks(), MIN_ROWS);
 }
 
 static bool open_pretraining(pretraining *p, const ich_train_job *job, ich_error *err) {
@@ -85,20 +106,25 @@ static bool open_pretraining(pretraining *p, const ich_train_job *job, ich_error
     if (p->batch < MIN_ROWS)
         return ich_fail(err, "--batch %zu: batch norm needs at least %d", p->batch, MIN_ROWS);
     for (int g = 0; g < ICH_GROUPS; g++) p->loop.lr[g] = job->recipe.lr;
+    if (!check_parts(p, err)) return false;
     const size_t steps = steps_of(p->n_train, p->batch);
     const size_t used = p->n_train - (p->n_train % p->batch < MIN_ROWS ? p->n_train % p->batch : 0);
     if (!ich_loop_position(&p->loop, steps, used, err)) return false;
     p->labels = ich_new(p->batch, sizeof *p->labels, "the labels of a batch", err);
-    if (!p->labels || !(p->learning = open_exec(p, true, err))) return false;
+    p->logits = ich_new(p->batch, sizeof *p->logits, "the logits of a batch", err);
+    p->val_logits = ich_new(p->n_val + 1, sizeof *p->val_logits, "the logits of validation", err);
+    if (!p->labels || !p->logits || !p->val_logits) return false;
+    if (!(p->learning = open_exec(p, true, err))) return false;
     ich_exec_bind(p->learning, p->loop.model.values, p->loop.gradients);
     ich_exec_prepare(p->learning);
-    if (!ich_feed_open(&p->feed, cache, job->recipe.augment ? &augment : NULL, (int)p->batch, used, steps,
-                       err))
+    if (ich_ranks() > 1) ich_exec_watch_gradients(p->learning, ich_buckets_ready, &p->loop.buckets);
+    const int rows = rank_rows(p);
+    if (!ich_feed_open(&p->feed, cache, job->recipe.augment ? &augment : NULL, rows, used, steps, err))
         return false;
     if (p->n_val == 0) return true;
-    const size_t batches = (p->n_val + p->batch - 1) / p->batch;
+    const size_t batches = p->n_val / (size_t)rows + 1;
     return (p->judging = open_exec(p, false, err)) &&
-           ich_feed_open(&p->val_feed, cache, NULL, (int)p->batch, p->n_val, batches, err);
+           ich_feed_open(&p->val_feed, cache, NULL, rows, p->n_val, batches, err);
 }
 
 static void close_pretraining(pretraining *p) {
@@ -110,10 +136,19 @@ static void close_pretraining(pretraining *p) {
     free(p->val);
     free(p->order);
     free(p->labels);
+    free(p->logits);
+    free(p->val_logits);
     ich_loop_close(&p->loop);
 }
 
 /* -- learning ------------------------------------------------------------------------------------------ */
+
+/* Slices of step `number`'s batch: where they begin in the order, and how many. */
+static size_t batch_of(const pretraining *p, size_t number, size_t *rows) {
+    const size_t first = number * p->batch, left = p->loop.rows - first;
+    *rows = left < p->batch ? left : p->batch;
+    return first;
+}
 
 static bool begin(void *self, int epoch, size_t batch, ich_error *err) {
     (void)err;
@@ -122,8 +157,10 @@ static bool begin(void *self, int epoch, size_t batch, ich_error *err) {
     for (size_t i = 0; i < p->n_train; i++) p->order[i] = (uint32_t)i;
     ich_rng_shuffle(&rng, p->order, p->n_train);
     ich_feed_clear(&p->feed);
-    for (size_t b = batch; b < p->loop.steps; b++) {
-        for (size_t i = b * p->batch; i < (b + 1) * p->batch && i < p->loop.rows; i++) {
+    for (size_t b = batch, rows; b < p->loop.steps; b++) {
+        const size_t first = batch_of(p, b, &rows);
+        const ich_part mine = ich_my_part(rows);
+        for (size_t i = first + mine.first; i < first + mine.first + mine.count; i++) {
             const sample s = p->train[p->order[i]];
             ich_feed_add(&p->feed, s.study, (int)s.slice, ich_feed_sample(epoch, p->order[i]));
         }
@@ -133,39 +170,57 @@ static bool begin(void *self, int epoch, size_t batch, ich_error *err) {
     return true;
 }
 
-/* A batch into the exec and through it; its labels into p->labels. */
+/* The feed's next batch into the exec and through it. */
 static const ich_batch *forward(pretraining *p, ich_exec *exec, ich_feed *feed, ich_error *err) {
     const ich_model *model = &p->loop.model;
     const ich_batch *batch = ich_feed_next(feed, err);
     if (!batch) return NULL;
     const size_t pixels = ich_shape_count(model->graph.nodes[model->input].shape);
     memcpy(ich_exec_value(exec, model->input), batch->images, (size_t)batch->rows * pixels * sizeof(float));
-    for (int r = 0; r < batch->rows; r++)
-        ich_source_slice_label(&p->loop.source, batch->refs[r].study, (int)batch->refs[r].slice,
-                               p->labels[r]);
     ich_exec_forward(exec, batch->rows, 0, NULL);
     return batch;
 }
 
-/* Loss of what has just gone forward, counted in `tally`; d_logits may be NULL. */
-static double judge(pretraining *p, const float *logits, int rows, ich_tally *tally, float *d_logits) {
-    const double loss = ich_loss_bce_f32(rows, ICH_LABELS, logits, p->labels[0], ich_label_weights,
-                                         1.0 / (7 * rows), d_logits);
-    ich_tally_add(tally, rows, loss, logits, p->labels[0]);
-    tally->images += (size_t)rows;
+/* The logits of forward's batch to out. */
+static void keep_logits(const pretraining *p, ich_exec *exec, int rows, float (*out)[ICH_LABELS]) {
+    memcpy(out, ich_exec_value(exec, p->loop.model.fc), (size_t)rows * sizeof *out);
+}
+
+/* Loss of a whole batch by p->labels, counted in `tally`. */
+static double judge(pretraining *p, float (*logits)[ICH_LABELS], size_t rows, ich_tally *tally) {
+    const double loss = ich_loss_bce_f32((int)rows, ICH_LABELS, logits[0], p->labels[0], ich_label_weights,
+                                         1.0 / (7 * (double)rows), NULL);
+    ich_tally_add(tally, (int)rows, loss, logits[0], p->labels[0]);
+    tally->images += rows;
     return loss;
+}
+
+static void find_labels(pretraining *p, const sample *s, size_t row) {
+    ich_source_slice_label(&p->loop.source, s->study, (int)s->slice, p->labels[row]);
 }
 
 static bool step(void *self, size_t number, double *loss, const char **who, ich_error *err) {
     pretraining *p = self;
-    const int fc = p->loop.model.fc;
-    ich_exec_key(p->learning, p->loop.job->recipe.seed, (uint64_t)p->loop.at.epoch * p->loop.steps + number);
-    const ich_batch *batch = forward(p, p->learning, &p->feed, err);
-    if (!batch) return false;
-    *who = p->loop.source.dataset.studies[batch->refs[0].study].study_id;
-    *loss = judge(p, ich_exec_value(p->learning, fc), batch->rows, &p->loop.tally,
-                  ich_exec_gradient(p->learning, fc));
+    ich_loop *loop = &p->loop;
+    size_t rows;
+    const size_t first = batch_of(p, number, &rows);
+    const ich_part mine = ich_my_part(rows);
+    for (size_t i = 0; i < rows; i++) find_labels(p, &p->train[p->order[first + i]], i);
+    *who = loop->source.dataset.studies[p->train[p->order[first]].study].study_id;
+    ich_exec_key(p->learning, loop->job->recipe.seed, (uint64_t)loop->at.epoch * loop->steps + number);
+    ich_exec_part(p->learning, mine.first, 0);
+    const double from = ich_seconds();
+    if (!forward(p, p->learning, &p->feed, err)) return false;
+    keep_logits(p, p->learning, (int)mine.count, p->logits + mine.first);
+    const double turn = ich_seconds();
+    ich_loss_bce_f32((int)mine.count, ICH_LABELS, p->logits[mine.first], p->labels[mine.first],
+                     ich_label_weights, 1.0 / (7 * (double)rows),
+                     ich_exec_gradient(p->learning, loop->model.fc));
     ich_exec_backward(p->learning);
+    ich_timeline_add(&loop->timeline, "forward", from, turn);
+    ich_timeline_add(&loop->timeline, "backward", turn, ich_seconds());
+    ich_ranks_gather(p->logits, rows, sizeof *p->logits);
+    *loss = judge(p, p->logits, rows, &loop->tally);
     return true;
 }
 
@@ -174,22 +229,38 @@ static void changed(void *self) {
     ich_exec_prepare(p->learning);
 }
 
-static bool validate(void *self, float *values, ich_tally *tally, ich_error *err) {
-    pretraining *p = self;
+/* This rank's part of the validation slices, through the CNN into p->val_logits. */
+static bool answer_val(pretraining *p, ich_error *err) {
     const ich_train_job *job = p->loop.job;
-    ich_exec_bind(p->judging, values, NULL);
-    ich_exec_prepare(p->judging);
+    const ich_part mine = ich_my_part(p->n_val);
+    const size_t rows = (size_t)rank_rows(p);
     ich_feed_clear(&p->val_feed);
-    for (size_t i = 0; i < p->n_val; i++) {
-        ich_feed_add(&p->val_feed, p->val[i].study, (int)p->val[i].slice, 0);
-        if ((i + 1) % p->batch == 0 || i + 1 == p->n_val) ich_feed_end_batch(&p->val_feed);
+    for (size_t i = 0; i < mine.count; i++) {
+        const sample s = p->val[mine.first + i];
+        ich_feed_add(&p->val_feed, s.study, (int)s.slice, 0);
+        if ((i + 1) % rows == 0 || i + 1 == mine.count) ich_feed_end_batch(&p->val_feed);
     }
     ich_feed_start(&p->val_feed, job->recipe.seed);
-    while (tally->images < p->n_val && !ich_stopped(job)) {
+    for (size_t i = 0; i < mine.count && !ich_stopped(job);) {
         const ich_batch *batch = forward(p, p->judging, &p->val_feed, err);
         if (!batch) return false;
-        judge(p, ich_exec_value(p->judging, p->loop.model.fc), batch->rows, tally, NULL);
-        ich_progress_update(job->progress, "validation", tally->images, p->n_val, "images", NULL);
+        keep_logits(p, p->judging, batch->rows, p->val_logits + mine.first + i);
+        i += (size_t)batch->rows;
+        ich_progress_update(job->progress, "validation", i, mine.count, "images", NULL);
+    }
+    return true;
+}
+
+static bool validate(void *self, float *values, ich_tally *tally, ich_error *err) {
+    pretraining *p = self;
+    ich_exec_bind(p->judging, values, NULL);
+    ich_exec_prepare(p->judging);
+    if (!answer_val(p, err)) return false;
+    ich_ranks_gather(p->val_logits, p->n_val, sizeof *p->val_logits);
+    for (size_t first = 0; first < p->n_val; first += p->batch) {
+        const size_t rows = p->n_val - first < p->batch ? p->n_val - first : p->batch;
+        for (size_t i = 0; i < rows; i++) find_labels(p, &p->val[first + i], i);
+        judge(p, p->val_logits + first, rows, tally);
     }
     return true;
 }

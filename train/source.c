@@ -2,6 +2,7 @@
 #include "source.h"
 
 #include "run.h"
+#include "tensor/ranks.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,26 @@ static size_t keep_decoded(const ich_cache *cache, uint32_t *list, size_t n) {
     return kept;
 }
 
+/* Several ranks that share the folder decode one part each, which all then find there. What fails here fails
+ * again when all is opened, and is told then. */
+static void decode_part(ich_source *source, const ich_train_job *job, const bool *wanted, const char *folder,
+                        const ich_preprocess *preprocess) {
+    const size_t n = source->dataset.n_studies;
+    bool *mine = ich_ranks() > 1 ? calloc(n, sizeof *mine) : NULL;
+    if (mine) {
+        const ich_part part = ich_my_part(n);
+        memcpy(mine + part.first, wanted + part.first, part.count * sizeof *mine);
+        ich_cache cache = {0};
+        ich_skipped skipped = {0};
+        if (ich_cache_open(&cache, &source->dataset, mine, folder, preprocess, &skipped, job->progress,
+                           job->stop, NULL))
+            ich_cache_free(&cache);
+        ich_skipped_free(&skipped);
+        free(mine);
+    }
+    ich_ranks_wait();
+}
+
 bool ich_source_decode(ich_source *source, const ich_train_job *job, ich_error *err) {
     ich_preprocess preprocess;
     if (!ich_recipe_preprocess(&job->recipe, &preprocess, err)) return false;
@@ -76,10 +97,11 @@ bool ich_source_decode(ich_source *source, const ich_train_job *job, ich_error *
     if (done) {
         for (size_t i = 0; i < source->n_train; i++) wanted[source->train[i]] = true;
         for (size_t i = 0; i < source->n_val; i++) wanted[source->val[i]] = true;
+        decode_part(source, job, wanted, folder, &preprocess);
         done = ich_cache_open(&source->cache, &source->dataset, wanted, folder, &preprocess, &source->skipped,
                               job->progress, job->stop, err);
         ich_error second = {0}; /* the table is worth most when nothing was left to learn from */
-        if (!ich_skipped_write(&source->skipped, job->out, &second) && done)
+        if (ich_rank() == 0 && !ich_skipped_write(&source->skipped, job->out, &second) && done)
             done = ich_fail(err, "%s", second.text);
     }
     free(folder);

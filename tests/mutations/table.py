@@ -87,7 +87,7 @@ MUTATIONS = [
      "squares[j] += (double)parts[c + first + j];",
      ["channel"], ["tensor.kernels"]),
     ("batch norm, backward: 1/std enters the slope once instead of twice", "tensor/vector_norm.c",
-     "(float)(-gain * s * s * product / rows)", "(float)(-gain * s * product / rows)",
+     "(float)(-gain * s * means[c + j])", "(float)(-gain * means[c + j])",
      ["batch_norm"], ["tensor.kernels"]),
     ("exponential: the second part of ln 2 is dropped", "tensor/vector_elementwise.c",
      " + whole * 2.12194440e-4f;", ";",
