@@ -70,7 +70,8 @@ static ich_figure plain(double value, const char *method) {
     return (ich_figure){value, NAN, NAN, method, NULL};
 }
 
-static const char no_case[] = "no labelled case", no_memory[] = "out of memory";
+static const char no_case[] = "no labelled case";
+const char ich_no_memory[] = "out of memory";
 
 /* -- ranking ------------------------------------------------------------------------------------------- */
 
@@ -101,7 +102,7 @@ ich_figure ich_auc_delong(const double *score, const double *label, size_t n) {
     if (!n) return nothing(method, no_case);
     if (!c.positives) return nothing(method, "no positive case");
     if (!c.negatives) return nothing(method, "no negative case");
-    if (!sort(&c, score, label)) return nothing(method, no_memory);
+    if (!sort(&c, score, label)) return nothing(method, ich_no_memory);
     const placements p = place(&c);
     free(c.pairs);
     const double m = (double)c.positives, k = (double)c.negatives, auc = p.v10 / m;
@@ -128,7 +129,7 @@ ich_figure ich_average_precision(const double *score, const double *label, size_
     cases c = count_classes(label, n);
     if (!n) return nothing(method, no_case);
     if (!c.positives) return nothing(method, "no positive case");
-    if (!sort(&c, score, label)) return nothing(method, no_memory);
+    if (!sort(&c, score, label)) return nothing(method, ich_no_memory);
     double area = 0;
     for (run r = {0}; next_run(&c, &r);) {
         const double precision = (double)(r.ones_before + r.ones) / (double)r.end;
@@ -141,7 +142,8 @@ ich_figure ich_average_precision(const double *score, const double *label, size_
 size_t ich_roc(const double *score, const double *label, size_t n, double *threshold, double *fpr,
                double *tpr) {
     cases c = count_classes(label, n);
-    if (!c.positives || !c.negatives || !sort(&c, score, label)) return 0;
+    if (!c.positives || !c.negatives) return 0;
+    if (!sort(&c, score, label)) return SIZE_MAX;
     size_t points = 1;
     threshold[0] = INFINITY;
     fpr[0] = tpr[0] = 0;

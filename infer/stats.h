@@ -18,6 +18,10 @@ typedef struct ich_figure {
     const char *why;         /* NULL, or why the value, or an interval that the method has, is NaN */
 } ich_figure;
 
+/* The `why` of a figure that memory did not suffice for, for callers to compare the pointer with: not a
+ * figure that does not exist, but a run that fails. */
+extern const char ich_no_memory[];
+
 /* Counts at a threshold; a score ≥ threshold is called positive. */
 typedef struct ich_confusion {
     size_t tp, fp, tn, fn;
@@ -52,7 +56,7 @@ void ich_bins(const double *score, const double *label, size_t n, int count, ich
 ich_figure ich_calibration_error(const ich_bin *bins, int count);
 
 /* One point of the ROC curve per distinct score, highest first, beginning with (+inf, 0, 0). Arrays of n + 1;
- * returns the number of points, 0 if one class only or memory is out. */
+ * returns the number of points, 0 if one class only, SIZE_MAX when memory is out. */
 size_t ich_roc(const double *score, const double *label, size_t n, double *threshold, double *fpr,
                double *tpr);
 

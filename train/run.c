@@ -20,9 +20,10 @@ char *ich_run_path(const char *folder, const char *name, ich_error *err) {
     return path;
 }
 
+/* Without memory to look, it does: a run is not to be taken for none. */
 static bool holds(const char *folder, const char *name) {
     char *path = ich_path_join(folder, name);
-    const bool there = path && ich_path_exists(path);
+    const bool there = !path || ich_path_exists(path);
     free(path);
     return there;
 }
@@ -137,8 +138,20 @@ static bool make_folders(const char *out, ich_error *err) {
     return done;
 }
 
+/* A killed run leaves the file that it was writing under a temporary name; a checkpoint is as large as that.
+ */
+static void sweep(const char *out) {
+    char *checkpoint = ich_path_join(out, "checkpoint");
+    ich_folder_sweep(out);
+    if (checkpoint) ich_folder_sweep(checkpoint);
+    free(checkpoint);
+}
+
 bool ich_run_claim(const ich_train_job *job, const char *verb, ich_error *err) {
-    if (job->resume) return true;
+    if (job->resume) {
+        sweep(job->out);
+        return true;
+    }
     if (ich_path_exists(job->out) && !ich_path_is_folder(job->out))
         return ich_fail(err, "%s: a file is in the way: --out takes a folder", job->out);
     if (ich_run_exists(job->out)) {
@@ -150,6 +163,7 @@ bool ich_run_claim(const ich_train_job *job, const char *verb, ich_error *err) {
         if (!remove_run(job->out, err)) return false;
     }
     if (!make_folders(job->out, err) || !write_request(job, verb, err)) return false;
+    sweep(job->out);
     char *recipe = ich_run_path(job->out, ICH_RUN_RECIPE, err);
     const bool done = recipe && ich_recipe_write(&job->recipe, recipe, err);
     free(recipe);
