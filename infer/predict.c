@@ -6,6 +6,7 @@
 #include "infer/scans.h"
 #include "infer/study.h"
 #include "tensor/team.h"
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -141,7 +142,8 @@ static bool write_about(const char *folder, const char *input, const ich_model *
                         const ich_predict_options *options, ich_error *err) {
     ich_output out;
     char *path = ich_path_join(folder, "about.csv"), *place = realpath(input, NULL);
-    bool done = path != NULL || ich_fail(err, "%s: no memory for a path", folder);
+    bool done = (path != NULL && (place != NULL || errno != ENOMEM)) ||
+                ich_fail(err, "%s: no memory for a path", folder);
     done = done && ich_output_open(&out, path, err);
     if (done) {
         fputs("key,value\n", out.stream);

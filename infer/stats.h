@@ -30,8 +30,8 @@ typedef struct ich_confusion {
 /* AUC: P(score of a positive > score of a negative), ties counted half (Mann-Whitney), with DeLong's 1988
  * variance in the fast form of Sun and Xu 2014; plain (Wald) interval clipped to [0, 1]. */
 ich_figure ich_auc_delong(const double *score, const double *label, size_t n);
-/* Its value alone, of what training holds: logits do as well as probabilities. */
-double ich_auc(const float *score, const float *label, size_t n);
+/* The same of what training holds: logits do as well as probabilities. */
+ich_figure ich_auc(const float *score, const float *label, size_t n);
 
 /* k of n with Wilson's 1927 score interval. */
 ich_figure ich_proportion(size_t k, size_t n);

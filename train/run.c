@@ -3,6 +3,7 @@
 
 #include "data/csv.h"
 #include "data/file.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,12 +56,14 @@ static void put(FILE *stream, const char *key, const char *value) {
 }
 
 /* Paths are stored absolute: the run may be resumed from another folder. */
-static void put_path(FILE *stream, const char *key, const char *path) {
-    if (!path) return;
+static bool put_path(FILE *stream, const char *key, const char *path, ich_error *err) {
+    if (!path) return true;
     char *here = getcwd(NULL, 0), *absolute = here ? ich_path_join(here, path) : NULL;
-    put(stream, key, absolute ? absolute : path);
+    if (absolute) put(stream, key, absolute);
+    const bool done = absolute || ich_fail(err, "%s: its absolute path cannot be had (%s)", path, strerror(errno));
     free(absolute);
     free(here);
+    return done;
 }
 
 static bool write_request(const ich_train_job *job, const char *verb, ich_error *err) {
@@ -70,10 +73,12 @@ static bool write_request(const ich_train_job *job, const char *verb, ich_error 
     if (done) {
         put(out.stream, "key", "value");
         put(out.stream, "verb", verb);
-        put_path(out.stream, "dataset", job->dataset);
-        put_path(out.stream, "init", job->init);
-        put_path(out.stream, "cache", job->cache);
-        done = ich_output_commit(&out, err);
+        done = put_path(out.stream, "dataset", job->dataset, err) &&
+               put_path(out.stream, "init", job->init, err) && put_path(out.stream, "cache", job->cache, err);
+        if (done)
+            done = ich_output_commit(&out, err);
+        else
+            ich_output_abandon(&out);
     }
     free(path);
     return done;

@@ -28,6 +28,7 @@ from world import must
 
 PLACE = struct.Struct("<QIII20s32s4Q")  # struct place of interpose.c
 PLACES = 1 << 16
+QUICK = 5  # places of each verb
 TIME_LIMIT = 120  # seconds; what takes longer hangs
 
 # How each call fails, by its kind; 0: it comes back short.
@@ -279,6 +280,9 @@ def judge_again(scenario, run, clean):
 Result = collections.namedtuple("Result", "scenario place call owner error nth apart outcome wrong err ours")
 
 
+Piece = collections.namedtuple("Piece", "scenario places missed seconds results")
+
+
 def sample(places, most):
     """Spread over calls, the same each time for the same program."""
     by_call = collections.defaultdict(list)
@@ -292,15 +296,15 @@ def sample(places, most):
     return taken
 
 
-def make_it_fail(bench, scenario, start, before, clean, place, error, stays, number, recover):
+def make_it_fail(bench, scenario, start, before, clean, place, error, number, recover):
     for nth in sorted({(place.count + 1) // 2, 1}, reverse=True):
-        run = bench.run(scenario, start, number, f"{place.call},{place.name:x},{nth},{error},{int(stays)}")
+        run = bench.run(scenario, start, number, f"{place.call},{place.name:x},{nth},{error}")
         if any(p.failed for p in run.places):
             break
     else:
         return None, run  # threads took other ways this time
     outcome, wrong = judge(scenario, run, place, before, clean)
-    if recover and not wrong and scenario.between and run.status in (1, 3):
+    if recover and not wrong and scenario.between and run.status == 1:
         wrong = judge_again(scenario, bench.run(scenario, start, number, again=True), clean)
     ours = [f"{x:x}" for x in place.ours if x]
     return Result(scenario.name, f"{place.name:x}", place.call, place.owner, error, nth, place.apart, outcome, wrong,
@@ -308,21 +312,19 @@ def make_it_fail(bench, scenario, start, before, clean, place, error, stays, num
 
 
 def cases_of(scenario, places, options, seen_apart):
-    """(place, errno, stays) for each run to make."""
+    """(place, errno) for each run to make."""
     apart = [p for p in places if p.apart]
     wanted = [p for p in places if not p.apart] + (apart if not seen_apart else [])
     if options.place:
         wanted = [p for p in wanted if f"{p.name:x}" in options.place]
-    elif options.quick:
-        wanted = sample(wanted, options.each)
-    cases = [(p, error, False) for p in wanted for error in KINDS[KIND_OF[p.call]][1]]
-    if options.stays:
-        cases += [(p, KINDS[KIND_OF[p.call]][1][0], True) for p in sample(wanted, options.stays)
-                  if KIND_OF[p.call] in ("memory", "write", "write a stream", "open")]
+    elif options.most:
+        wanted = sample(wanted, options.most)
+    cases = [(p, error) for p in wanted for error in KINDS[KIND_OF[p.call]][1]]
     return cases
 
 
 def run_scenario(bench, scenario, options, pool, numbers, seen_apart):
+    began = time.time()
     start = build_start(bench.ichor, bench.root, scenario)
     clean = bench.run(scenario, start, "clean")
     second = bench.run(scenario, start, "clean2")
@@ -353,7 +355,7 @@ def run_scenario(bench, scenario, options, pool, numbers, seen_apart):
             print(result, run.out.decode("utf-8", "replace"), run.err, sorted(run.files), sep="\n", flush=True)
     if settle_all(world.files_below(start)) != before:
         raise SystemExit(f"{scenario.name}: a file was written in place, not renamed into it")
-    return results, missed
+    return Piece(scenario.name, len(clean.places), missed, time.time() - began, results)
 
 
 # -- telling --------------------------------------------------------------------------------------------------------
@@ -392,20 +394,34 @@ def table_of_outside(results):
     return "\n".join(rows) + "\n"
 
 
-def tell(results, missed, seconds, options):
+def table_of_pieces(pieces):
+    rows = ["| verb | places found | tried | faults | minutes |", "|---|---|---|---|---|"]
+    rows += [f"| {p.scenario} | {p.places} | {len({r.place for r in p.results})} | {len(p.results)} | {p.seconds / 60:.1f} |"
+             for p in pieces]
+    return "\n".join(rows) + "\n"
+
+
+def read_pieces(path):
+    with open(path) as f:
+        return [Piece(*p[:4], [Result(*r) for r in p[4]]) for p in json.load(f)]
+
+
+def tell(pieces, options):
+    """Prints the tables; the exit status."""
+    results = [r for piece in pieces for r in piece.results]
     places = len({(r.scenario, r.place) for r in results})
     chains = len({r.place for r in results})
-    summary = (f"{places} places ({chains} where the same chain of callers counts once for all verbs), "
-               f"{len(results)} faults in {seconds / 60:.0f} minutes; {sum(bool(r.wrong) for r in results)} wrong.\n")
-    if missed:
-        summary += f"{missed} more were not reached a second time: threads took another way.\n"
-    text = f"{summary}\n{table_of(results)}\n{table_of_verbs(results)}\n{table_of_outside(results)}"
+    wrong = sum(bool(r.wrong) for r in results)
+    missed = sum(p.missed for p in pieces)
+    summary = (f"**{places} places** ({chains} where the same chain of callers counts once for all verbs), "
+               f"{len(results)} faults, {wrong} wrong. {missed} more were not reached a second time: threads took "
+               f"another way.\n")
+    text = "\n".join([summary, table_of(results), table_of_verbs(results), table_of_pieces(pieces),
+                      table_of_outside(results)])
     print(text)
     if options.document:
         world.write_block(options.document, "faults", text)
-    if options.json:
-        with open(options.json, "w") as f:
-            json.dump([r._asdict() for r in results], f, indent=0)
+    return 1 if wrong or not results else 0
 
 
 def main():
@@ -413,8 +429,8 @@ def main():
     parser.add_argument("ichor")
     parser.add_argument("interposer")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--each", type=int, default=6, help="places of each verb with --quick")
-    parser.add_argument("--stays", type=int, default=0, help="so many places of each verb fail for good, too")
+    parser.add_argument("--most", type=int, help="so many places of each verb")
+    parser.add_argument("--pieces", nargs="+", help="no run: what --json wrote in earlier ones, in one table")
     parser.add_argument("--recover", action="store_true", help="after a failure run again without, where runs go on")
     parser.add_argument("--only", action="append", help="this verb's scenarios")
     parser.add_argument("--place", action="append")
@@ -423,7 +439,11 @@ def main():
     parser.add_argument("--document")
     parser.add_argument("--json")
     options = parser.parse_args()
-    began, results, missed = time.time(), [], 0
+    if options.quick:
+        options.most = QUICK
+    if options.pieces:
+        return tell([piece for path in options.pieces for piece in read_pieces(path)], options)
+    pieces = []
     root = world.fresh_folder()
     try:
         for name in ("cases", "tables", "start"):
@@ -435,14 +455,15 @@ def main():
             for scenario in SCENARIOS:
                 if options.only and scenario.name not in options.only:
                     continue
-                more, lost = run_scenario(bench, scenario, options, pool, numbers, any(r.apart for r in results))
-                results += more
-                missed += lost
-                print(f"    {time.time() - began:.0f} s", flush=True)
+                seen_apart = any(r.apart for piece in pieces for r in piece.results)
+                pieces.append(run_scenario(bench, scenario, options, pool, numbers, seen_apart))
+                print(f"    {pieces[-1].seconds:.0f} s", flush=True)
     finally:
         world.remove(root)
-    tell(results, missed, time.time() - began, options)
-    return 1 if any(r.wrong for r in results) or not results else 0
+    if options.json:
+        with open(options.json, "w") as f:
+            json.dump(pieces, f, indent=0)
+    return tell(pieces, options)
 
 
 if __name__ == "__main__":

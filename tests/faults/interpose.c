@@ -42,18 +42,10 @@ typedef struct place {
     uint64_t ours[OURS]; /* the innermost return addresses in the program itself, for addr2line */
 } place;
 
-typedef enum kind { MEMORY, OPEN, READ, WRITE, CLOSE, SYNC, NAME, STATUS, START } kind;
-
-typedef struct call {
-    const char *name;
-    kind kind;
-} call;
-
 static place *places; /* NULL: nothing is counted */
 static struct {
-    bool any, stays;
+    bool any;
     char call[20];
-    kind kind;
     uint64_t place;
     uint32_t nth;
     int error;
@@ -63,8 +55,7 @@ static struct {
 static atomic_bool in_main;
 static __thread bool inside __attribute__((tls_model("initial-exec")));
 
-/* -- the system, past our own names ------------------------------------------------------------------------
- */
+/* -- the system, past our own names -- */
 
 void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);
@@ -79,14 +70,11 @@ static void *share(int file, size_t bytes) {
 
 __attribute__((constructor)) static void begin(void) {
     const char *table = getenv("ICHOR_FAULTS_TABLE"), *fail = getenv("ICHOR_FAULTS_FAIL");
-    int stays;
     if (!table) return;
     if (fail) {
-        if (sscanf(fail, "%19[^,],%lx,%u,%d,%d", wanted.call, &wanted.place, &wanted.nth, &wanted.error,
-                   &stays) != 5)
+        if (sscanf(fail, "%19[^,],%lx,%u,%d", wanted.call, &wanted.place, &wanted.nth, &wanted.error) != 4)
             _exit(99);
         wanted.any = true;
-        wanted.stays = stays;
         wanted.fired = share(-1, 4096);
     }
     const int file = (int)syscall(SYS_open, table, O_RDWR | O_CLOEXEC, 0);
@@ -115,8 +103,7 @@ int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv,
     return real(run_main, argc, argv, start, end, loader_end, stack);
 }
 
-/* -- where a call comes from -------------------------------------------------------------------------------
- */
+/* -- where a call comes from -- */
 
 typedef struct walk {
     uint64_t hash, ours[OURS];
@@ -152,9 +139,9 @@ static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *self) {
     return _URC_NO_REASON;
 }
 
-static place *find_place(const call *c) {
+static place *find_place(const char *name) {
     walk w = {.hash = 14695981039346656037u};
-    for (const char *name = c->name; *name; name++) w.hash = (w.hash ^ (unsigned char)*name) * 1099511628211u;
+    for (const char *c = name; *c; c++) w.hash = (w.hash ^ (unsigned char)*c) * 1099511628211u;
     _Unwind_Backtrace(step, &w);
     if (!w.hash) w.hash = 1;
     for (uint64_t i = w.hash;; i++) {
@@ -162,7 +149,7 @@ static place *find_place(const call *c) {
         uint64_t found = 0;
         if (atomic_compare_exchange_strong(&p->name, &found, w.hash)) {
             p->apart = !in_main;
-            strncpy(p->call, c->name, sizeof p->call - 1);
+            strncpy(p->call, name, sizeof p->call - 1);
             strncpy(p->owner, w.owner ? w.owner : "?", sizeof p->owner - 1);
             memcpy(p->ours, w.ours, sizeof p->ours);
             return p;
@@ -174,39 +161,34 @@ static place *find_place(const call *c) {
 enum { GO_ON = -1 };
 
 /* GO_ON, or the errno to fail with; 0: come back short. */
-static int fault(const call *c) {
+static int fault(const char *name) {
     if (!places || inside) return GO_ON;
-    if (wanted.any && wanted.stays && *wanted.fired && c->kind == wanted.kind) return wanted.error;
-    if (wanted.any && (*wanted.fired || strcmp(c->name, wanted.call) != 0)) return GO_ON;
+    if (wanted.any && (*wanted.fired || strcmp(name, wanted.call) != 0)) return GO_ON;
     const int before = errno;
     inside = true;
-    place *p = find_place(c);
+    place *p = find_place(name);
     const uint32_t n = ++p->count;
     inside = false;
     errno = before;
     if (!wanted.any || p->name != wanted.place || n != wanted.nth) return GO_ON;
     p->failed++;
-    wanted.kind = c->kind;
     *wanted.fired = true;
     return wanted.error;
 }
 
 /* Declares the real function, and asks whether this call is the one to fail. */
-#define CALL(function, group)                                                                                \
+#define CALL(function)                                                                                       \
     static __typeof__(function) *real;                                                                       \
-    static const call this = {#function, group};                                                             \
     if (!real) real = (__typeof__(function) *)dlsym(RTLD_NEXT, #function);                                   \
-    const int error = fault(&this)
+    const int error = fault(#function)
 
 #define FAIL_IF_TOLD(result)                                                                                 \
     if (error != GO_ON) return errno = error, result
 
-/* -- memory ------------------------------------------------------------------------------------------------
- */
+/* -- memory -- */
 
 #define MEMORY_CALL(name)                                                                                    \
-    static const call this = {name, MEMORY};                                                                 \
-    const int error = fault(&this);                                                                          \
+    const int error = fault(name);                                                                           \
     FAIL_IF_TOLD(NULL)
 
 void *malloc(size_t bytes) {
@@ -230,26 +212,24 @@ void *memalign(size_t alignment, size_t bytes) {
     return __libc_memalign(alignment, bytes);
 }
 int posix_memalign(void **out, size_t alignment, size_t bytes) {
-    static const call this = {"posix_memalign", MEMORY};
-    const int error = fault(&this);
+    const int error = fault("posix_memalign");
     if (error != GO_ON) return error;
     void *memory = __libc_memalign(alignment, bytes);
     if (memory) *out = memory;
     return memory ? 0 : ENOMEM;
 }
 void *mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset) {
-    CALL(mmap, MEMORY);
+    CALL(mmap);
     FAIL_IF_TOLD(MAP_FAILED);
     return real(at, bytes, protection, flags, file, offset);
 }
 void *mmap64(void *at, size_t bytes, int protection, int flags, int file, off_t offset) {
-    CALL(mmap64, MEMORY);
+    CALL(mmap64);
     FAIL_IF_TOLD(MAP_FAILED);
     return real(at, bytes, protection, flags, file, offset);
 }
 
-/* -- opening -----------------------------------------------------------------------------------------------
- */
+/* -- opening -- */
 
 #define MODE_OF(flags)                                                                                       \
     mode_t mode = 0;                                                                                         \
@@ -262,78 +242,77 @@ void *mmap64(void *at, size_t bytes, int protection, int flags, int file, off_t 
 
 int open(const char *path, int flags, ...) {
     MODE_OF(flags)
-    CALL(open, OPEN);
+    CALL(open);
     FAIL_IF_TOLD(-1);
     return real(path, flags, mode);
 }
 int open64(const char *path, int flags, ...) {
     MODE_OF(flags)
-    CALL(open64, OPEN);
+    CALL(open64);
     FAIL_IF_TOLD(-1);
     return real(path, flags, mode);
 }
 int openat(int folder, const char *path, int flags, ...) {
     MODE_OF(flags)
-    CALL(openat, OPEN);
+    CALL(openat);
     FAIL_IF_TOLD(-1);
     return real(folder, path, flags, mode);
 }
 int openat64(int folder, const char *path, int flags, ...) {
     MODE_OF(flags)
-    CALL(openat64, OPEN);
+    CALL(openat64);
     FAIL_IF_TOLD(-1);
     return real(folder, path, flags, mode);
 }
 FILE *fopen(const char *path, const char *mode) {
-    CALL(fopen, OPEN);
+    CALL(fopen);
     FAIL_IF_TOLD(NULL);
     return real(path, mode);
 }
 FILE *fopen64(const char *path, const char *mode) {
-    CALL(fopen64, OPEN);
+    CALL(fopen64);
     FAIL_IF_TOLD(NULL);
     return real(path, mode);
 }
 FILE *fdopen(int file, const char *mode) {
-    CALL(fdopen, OPEN);
+    CALL(fdopen);
     FAIL_IF_TOLD(NULL);
     return real(file, mode);
 }
 DIR *opendir(const char *path) {
-    CALL(opendir, OPEN);
+    CALL(opendir);
     FAIL_IF_TOLD(NULL);
     return real(path);
 }
 DIR *fdopendir(int file) {
-    CALL(fdopendir, OPEN);
+    CALL(fdopendir);
     FAIL_IF_TOLD(NULL);
     return real(file);
 }
 int socketpair(int domain, int type, int protocol, int ends[2]) {
-    CALL(socketpair, OPEN);
+    CALL(socketpair);
     FAIL_IF_TOLD(-1);
     return real(domain, type, protocol, ends);
 }
 
-/* -- reading -----------------------------------------------------------------------------------------------
- */
+/* -- reading -- */
 
 #define HALF(count) ((count) > 1 ? (count) / 2 : (count))
 
 ssize_t read(int file, void *to, size_t count) {
-    CALL(read, READ);
+    CALL(read);
     if (error == 0) return real(file, to, HALF(count));
     FAIL_IF_TOLD(-1);
     return real(file, to, count);
 }
 ssize_t pread(int file, void *to, size_t count, off_t at) {
-    CALL(pread, READ);
+    CALL(pread);
     if (error == 0) return real(file, to, HALF(count), at);
     FAIL_IF_TOLD(-1);
     return real(file, to, count, at);
 }
 ssize_t pread64(int file, void *to, size_t count, off_t at) {
-    CALL(pread64, READ);
+    CALL(pread64);
     if (error == 0) return real(file, to, HALF(count), at);
     FAIL_IF_TOLD(-1);
     return real(file, to, count, at);
@@ -344,49 +323,48 @@ ssize_t pread64(int file, void *to, size_t count, off_t at) {
     if (error != GO_ON) return (stream)->_flags |= STREAM_ERROR, errno = error, result
 
 size_t fread(void *to, size_t size, size_t count, FILE *stream) {
-    CALL(fread, READ);
+    CALL(fread);
     STREAM_FAILS(stream, 0);
     return real(to, size, count, stream);
 }
 char *fgets(char *to, int count, FILE *stream) {
-    CALL(fgets, READ);
+    CALL(fgets);
     STREAM_FAILS(stream, NULL);
     return real(to, count, stream);
 }
 ssize_t getline(char **to, size_t *count, FILE *stream) {
-    CALL(getline, READ);
+    CALL(getline);
     STREAM_FAILS(stream, -1);
     return real(to, count, stream);
 }
 struct dirent *readdir(DIR *folder) {
-    CALL(readdir, READ);
+    CALL(readdir);
     FAIL_IF_TOLD(NULL);
     return real(folder);
 }
 struct dirent64 *readdir64(DIR *folder) {
-    CALL(readdir64, READ);
+    CALL(readdir64);
     FAIL_IF_TOLD(NULL);
     return real(folder);
 }
 
-/* -- writing; what goes to stderr is never touched: it tells of the fault
- * ------------------------------------ */
+/* -- writing; what goes to stderr is never touched: it tells of the fault -- */
 
 ssize_t write(int file, const void *from, size_t count) {
     if (file == STDERR_FILENO) return syscall(SYS_write, file, from, count);
-    CALL(write, WRITE);
+    CALL(write);
     if (error == 0) return real(file, from, HALF(count));
     FAIL_IF_TOLD(-1);
     return real(file, from, count);
 }
 ssize_t pwrite(int file, const void *from, size_t count, off_t at) {
-    CALL(pwrite, WRITE);
+    CALL(pwrite);
     if (error == 0) return real(file, from, HALF(count), at);
     FAIL_IF_TOLD(-1);
     return real(file, from, count, at);
 }
 ssize_t pwrite64(int file, const void *from, size_t count, off_t at) {
-    CALL(pwrite64, WRITE);
+    CALL(pwrite64);
     if (error == 0) return real(file, from, HALF(count), at);
     FAIL_IF_TOLD(-1);
     return real(file, from, count, at);
@@ -398,7 +376,7 @@ ssize_t pwrite64(int file, const void *from, size_t count, off_t at) {
         if (!past) past = (__typeof__(function) *)dlsym(RTLD_NEXT, #function);                               \
         return past(__VA_ARGS__);                                                                            \
     }                                                                                                        \
-    CALL(function, WRITE);                                                                                   \
+    CALL(function);                                                                                          \
     STREAM_FAILS(stream, result);                                                                            \
     return real(__VA_ARGS__)
 
@@ -416,10 +394,9 @@ int vfprintf(FILE *stream, const char *format, va_list rest) {
 
 #define PRINTED(name, stream, format, result)                                                                \
     va_list rest;                                                                                            \
-    static const call this = {name, WRITE};                                                                  \
     static __typeof__(vfprintf) *real;                                                                       \
     if (!real) real = (__typeof__(vfprintf) *)dlsym(RTLD_NEXT, "vfprintf");                                  \
-    const int error = (stream) == stderr ? GO_ON : fault(&this);                                             \
+    const int error = (stream) == stderr ? GO_ON : fault(name);                                              \
     STREAM_FAILS(stream, result);                                                                            \
     va_start(rest, format);                                                                                  \
     const int n = real(stream, format, rest);                                                                \
@@ -442,75 +419,73 @@ int fflush(FILE *stream) {
         if (!past) past = (__typeof__(fflush) *)dlsym(RTLD_NEXT, "fflush");
         return past(stream);
     }
-    CALL(fflush, WRITE);
+    CALL(fflush);
     STREAM_FAILS(stream, EOF);
     return real(stream);
 }
 int ftruncate(int file, off_t size) {
-    CALL(ftruncate, WRITE);
+    CALL(ftruncate);
     FAIL_IF_TOLD(-1);
     return real(file, size);
 }
 int ftruncate64(int file, off_t size) {
-    CALL(ftruncate64, WRITE);
+    CALL(ftruncate64);
     FAIL_IF_TOLD(-1);
     return real(file, size);
 }
 int posix_fallocate(int file, off_t at, off_t size) {
-    CALL(posix_fallocate, WRITE);
+    CALL(posix_fallocate);
     if (error != GO_ON) return error;
     return real(file, at, size);
 }
 int posix_fallocate64(int file, off_t at, off_t size) {
-    CALL(posix_fallocate64, WRITE);
+    CALL(posix_fallocate64);
     if (error != GO_ON) return error;
     return real(file, at, size);
 }
 
-/* -- closing and syncing: what fails has happened all the same
- * ------------------------------------------------ */
+/* -- closing and syncing: what fails has happened all the same -- */
 
 int close(int file) {
-    CALL(close, CLOSE);
+    CALL(close);
     const int result = real(file);
     FAIL_IF_TOLD(-1);
     return result;
 }
 int fclose(FILE *stream) {
-    CALL(fclose, CLOSE);
+    CALL(fclose);
     const int result = real(stream);
     FAIL_IF_TOLD(EOF);
     return result;
 }
 int closedir(DIR *folder) {
-    CALL(closedir, CLOSE);
+    CALL(closedir);
     const int result = real(folder);
     FAIL_IF_TOLD(-1);
     return result;
 }
 int munmap(void *at, size_t bytes) {
-    CALL(munmap, CLOSE);
+    CALL(munmap);
     const int result = real(at, bytes);
     FAIL_IF_TOLD(-1);
     return result;
 }
 int fsync(int file) {
-    CALL(fsync, SYNC);
+    CALL(fsync);
     FAIL_IF_TOLD(-1);
     return real(file);
 }
 int fdatasync(int file) {
-    CALL(fdatasync, SYNC);
+    CALL(fdatasync);
     FAIL_IF_TOLD(-1);
     return real(file);
 }
 
-/* -- names -------------------------------------------------------------------------------------------------
- */
+/* -- names -- */
 
 #define NAME_CALL(function, parameters, ...)                                                                 \
     int function parameters {                                                                                \
-        CALL(function, NAME);                                                                                \
+        CALL(function);                                                                                      \
         FAIL_IF_TOLD(-1);                                                                                    \
         return real(__VA_ARGS__);                                                                            \
     }
@@ -524,30 +499,22 @@ NAME_CALL(symlink, (const char *to, const char *path), to, path)
 NAME_CALL(link, (const char *to, const char *path), to, path)
 NAME_CALL(fchmod, (int file, mode_t mode), file, mode)
 
-#define STATUS_CALL(function, parameters, ...)                                                               \
-    int function parameters {                                                                                \
-        CALL(function, STATUS);                                                                              \
-        FAIL_IF_TOLD(-1);                                                                                    \
-        return real(__VA_ARGS__);                                                                            \
-    }
+NAME_CALL(stat, (const char *path, struct stat *out), path, out)
+NAME_CALL(stat64, (const char *path, struct stat64 *out), path, out)
+NAME_CALL(lstat, (const char *path, struct stat *out), path, out)
+NAME_CALL(fstat, (int file, struct stat *out), file, out)
+NAME_CALL(fstat64, (int file, struct stat64 *out), file, out)
+NAME_CALL(fstatat, (int folder, const char *path, struct stat *out, int flags), folder, path, out, flags)
 
-STATUS_CALL(stat, (const char *path, struct stat *out), path, out)
-STATUS_CALL(stat64, (const char *path, struct stat64 *out), path, out)
-STATUS_CALL(lstat, (const char *path, struct stat *out), path, out)
-STATUS_CALL(fstat, (int file, struct stat *out), file, out)
-STATUS_CALL(fstat64, (int file, struct stat64 *out), file, out)
-STATUS_CALL(fstatat, (int folder, const char *path, struct stat *out, int flags), folder, path, out, flags)
-
-/* -- starting ----------------------------------------------------------------------------------------------
- */
+/* -- starting -- */
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *self) {
-    CALL(pthread_create, START);
+    CALL(pthread_create);
     if (error != GO_ON) return error;
     return real(thread, attributes, run, self);
 }
 pid_t fork(void) {
-    CALL(fork, START);
+    CALL(fork);
     FAIL_IF_TOLD(-1);
     return real();
 }

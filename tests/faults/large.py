@@ -2,12 +2,13 @@
 """Many studies, long studies, long runs: seconds, memory and descriptors, measured.
 
     large.py ICHOR [--document FILE]                    100,000 rows; 2,000 slices and one; 10,000 studies predicted
-    large.py ICHOR --soak MINUTES [--document FILE]     fine-tuning, then predict --watch, each for so long
+    large.py ICHOR --soak MINUTES [--document FILE]     fine-tuning and predict --watch, beside each other
 
 Memory is VmRSS, descriptors are the entries of /proc/PID/fd, both sampled from outside.
 """
 import argparse
 import collections
+import concurrent.futures
 import gzip
 import os
 import random
@@ -185,24 +186,34 @@ def soak_row(what, got, note):
     return (f"| {what} | {seconds / 60:.1f} | {early:.1f} | {half:.1f} | {late:.1f} | {few} | {more} | {note} |")
 
 
-def soak(ichor, root, minutes):
-    rows = ["| what | minutes | MiB after a tenth | at half | at the end | descriptors after a tenth | at the end | |",
-            "|---|---|---|---|---|---|---|---|"]
-    here = f"{root}/soak"
-    os.makedirs(f"{here}/inbox")
+def soak_finetune(ichor, here, minutes):
     words = "finetune ../d --out r --init ../p --epochs 100000 --quiet --checkpoint-minutes 0.5 --threads 1"
     got = measure(ichor, words, here, 5, minutes * 60)
     with open(f"{here}/r/log.csv") as f:
         epochs = sum(line.split(",")[1] == "train" for line in f)
-    rows.append(soak_row("finetune", got, f"{epochs} epochs, a checkpoint after each"))
-    print(rows[-1], flush=True)
+    return soak_row("finetune", got, f"{epochs} epochs, a checkpoint after each")
+
+
+def soak_watch(ichor, here, minutes):
     write_volume(f"{here}/a.nii.gz", 2)
     feed, state = feeder(here, 2)
     got = measure(ichor, "predict ../f --watch inbox --out w --quiet --threads 1", here, 0.5, minutes * 60, feed)
     with open(f"{here}/w/studies.csv") as f:
         answered = sum(1 for _ in f) - 1
-    rows.append(soak_row("predict --watch", got, f"{answered} of {state['n']} arrivals answered, one each 2 s"))
-    print(rows[-1], flush=True)
+    return soak_row("predict --watch", got, f"{answered} of {state['n']} arrivals answered, one each 2 s")
+
+
+def soak(ichor, root, minutes):
+    """Both beside each other."""
+    rows = ["| what | minutes | MiB after a tenth | at half | at the end | descriptors after a tenth | at the end | |",
+            "|---|---|---|---|---|---|---|---|"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        jobs = []
+        for name, job in (("train", soak_finetune), ("watch", soak_watch)):
+            os.makedirs(f"{root}/{name}/inbox")
+            jobs.append(pool.submit(job, ichor, f"{root}/{name}", minutes))
+        rows += [job.result() for job in jobs]
+    print("\n".join(rows), flush=True)
     return "\n".join(rows) + "\n"
 
 
