@@ -295,7 +295,11 @@ static void run_argp(parsing *p, int argc, char **argv) {
                               .parser = parse_option,
                               .args_doc = verb->form,
                               .doc = doc ? doc : verb->summary};
-    argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_NO_EXIT, NULL, p);
+    const error_t code = argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_NO_EXIT, NULL, p);
+    if (code && !p->ended) {
+        p->ended = true;
+        p->status = ich_complain(p->command, ICH_FAILED, "out of memory: the command line");
+    }
     if (!p->ended && p->command->n_words < verb->min_words)
         mistake(p, "something is missing; its form is 'ichor %s %s'", verb->name, verb->form);
     free(doc);
@@ -322,7 +326,7 @@ bool ich_command_parse(ich_command *command, const ich_verb *verb, int argc, cha
     *status = ICH_FAILED;
     bool done = false;
     if (!command->values || !p) {
-        ich_complain(NULL, ICH_FAILED, "no memory for the command line");
+        ich_complain(NULL, ICH_FAILED, "out of memory: the command line");
     } else {
         ich_command_reset(command);
         p->command = command;

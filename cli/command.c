@@ -220,29 +220,44 @@ static void put_recipe(const ich_command *command, const ich_recipe *recipe, FIL
                 machine->seed, machine->threads, machine->kernels, machine->precision);
 }
 
-/* Another verb's recipe.ini is left alone: predictions may be evaluated into their own folder. */
-static bool is_free(const char *path, const char *verb) {
+/* Another verb's recipe.ini is left alone: predictions may be evaluated into their own folder. False where it
+ * is there and cannot be read: whose it is, is not known then. */
+static bool is_free(const char *path, const char *verb, bool *free_to_use, ich_error *err) {
     char section[64];
     size_t count;
     snprintf(section, sizeof section, "[%s]\n", verb);
-    if (!ich_path_exists(path)) return true;
-    char *text = ich_file_read(path, MAX_CONFIG, &count, NULL);
-    const bool ours = text && strstr(text, section);
+    *free_to_use = !ich_path_exists(path);
+    if (*free_to_use) return true;
+    char *text = ich_file_read(path, MAX_CONFIG, &count, err);
+    *free_to_use = text && strstr(text, section);
     free(text);
-    return ours;
+    return text != NULL;
+}
+
+/* Where the recipe of this run goes, in fresh memory. */
+static char *recipe_path(const char *verb, const char *folder, ich_error *err) {
+    char name[64];
+    bool free_to_use = false;
+    snprintf(name, sizeof name, "%s.ini", verb);
+    char *path = ich_path_join(folder, "recipe.ini");
+    const bool known = path && is_free(path, verb, &free_to_use, err);
+    if (path && !known) {
+        free(path);
+        return NULL;
+    }
+    if (path && !free_to_use) {
+        free(path);
+        path = ich_path_join(folder, name);
+    }
+    if (!path) ich_fail(err, "%s: out of memory: a path", folder);
+    return path;
 }
 
 bool ich_command_record(const ich_command *command, const ich_recipe *recipe, const char *folder,
                         ich_error *err) {
-    char name[64];
-    snprintf(name, sizeof name, "%s.ini", command->verb->name);
-    char *path = ich_path_join(folder, "recipe.ini");
-    if (path && !is_free(path, command->verb->name)) {
-        free(path);
-        path = ich_path_join(folder, name);
-    }
+    char *path = recipe_path(command->verb->name, folder, err);
     ich_output out;
-    bool done = path ? ich_output_open(&out, path, err) : ich_fail(err, "%s: out of memory", folder);
+    bool done = path && ich_output_open(&out, path, err);
     if (done) {
         put_recipe(command, recipe, out.stream);
         done = ich_output_commit(&out, err);

@@ -271,23 +271,27 @@ static const ich_arg report_args[] = {
 
 static int report(ich_command *command) {
     const report_options *o = command->values;
+    ich_skipped left_out = {0};
     const ich_report_options options = {.predictions = command->words[0],
                                         .out = o->out,
                                         .scans = o->scans,
                                         .evaluation = o->evaluation,
                                         .threshold = o->threshold,
                                         .picture_budget = picture_budget,
-                                        .progress = &command->ui.progress};
+                                        .progress = &command->ui.progress,
+                                        .left_out = &left_out};
     char folder[4096];
     ich_error err = {0};
     if (o->out)
         snprintf(folder, sizeof folder, "%s", o->out);
     else
         snprintf(folder, sizeof folder, "%s/report", command->words[0]);
-    if (!ich_report_write(&options, &err) || !ich_command_record(command, NULL, folder, &err))
-        return ich_complain(command, ICH_FAILED, "%s", err.text);
+    const bool done = ich_report_write(&options, &err) && ich_command_record(command, NULL, folder, &err);
+    const size_t n_left_out = left_out.n_rows;
+    ich_skipped_free(&left_out);
+    if (!done) return ich_complain(command, ICH_FAILED, "%s", err.text);
     ich_progress_line(&command->ui.progress, "%s/index.html", folder);
-    return ICH_DONE;
+    return n_left_out ? ich_command_partly(command, folder) : ICH_DONE;
 }
 
 const ich_verb ich_verb_report = {
@@ -295,9 +299,11 @@ const ich_verb ich_verb_report = {
     .group = "Answers",
     .form = "PREDICTIONS",
     .summary = "one page to look at: worklist, slices, attention, heatmaps",
-    .more = "PREDICTIONS is a folder that predict wrote; with --heatmaps the page also shows where in a "
-            "slice the "
-            "evidence lies. It opens from disk and needs no network.",
+    .more =
+        "PREDICTIONS is a folder that predict wrote; with --heatmaps the page also shows where in a "
+        "slice the "
+        "evidence lies. It opens from disk and needs no network. A scan that is there and cannot be shown "
+        "is named in skipped.csv beside it; the exit status is then 3.",
     .min_words = 1,
     .max_words = 1,
     .args = report_args,

@@ -237,6 +237,7 @@ bool ich_cache_open(ich_cache *cache, const ich_dataset *dataset, const bool *wa
     *cache = (ich_cache){.preprocess = *preprocess, .n_studies = n};
     if (!ich_folder_make(folder, err)) return false;
     cache->folder = strdup(folder);
+    if (!cache->folder) ich_fail(err, "%s: out of memory: a path", folder);
     cache->slices = ich_new(n, sizeof *cache->slices, "the cache's list of studies", err);
     cache->stored = ich_new(n, sizeof *cache->stored, "the cache's list of studies", err);
     cache->path = ich_new(n, sizeof *cache->path, "the cache's list of studies", err);

@@ -38,7 +38,7 @@ struct ich_dcm {
     DcmDataset *dataset() const { return const_cast<DcmFileFormat &>(file).getDataset(); }
 };
 
-extern "C" bool ich_dcm_prepare(ich_error *err) {
+extern "C" bool ich_dcm_prepare(ich_error *err) try {
     static bool ready = false;
     if (ready) return true;
     OFLog::configure(OFLogger::OFF_LOG_LEVEL);
@@ -50,6 +50,8 @@ extern "C" bool ich_dcm_prepare(ich_error *err) {
     DJDecoderRegistration::registerCodecs();
     DJLSDecoderRegistration::registerCodecs();
     return ready = true;
+} catch (...) {
+    return ich_fail(err, "out of memory: DCMTK's dictionary and decoders");
 }
 
 // Is there a decoder for the file's pixels? One whose syntax is unknown has been parsed as if it were plain.

@@ -2,6 +2,7 @@
  * told by Pillai et al., "All file systems are not created equal", OSDI 2014.
  */
 #include "file.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -178,14 +179,20 @@ char *ich_file_read(const char *path, size_t limit, size_t *count, ich_error *er
 
 /* -- paths ----------------------------------------------------------------------------------------------- */
 
+/* What cannot be looked at is taken to be there: then its reader says why, and nobody writes over it. */
 bool ich_path_exists(const char *path) {
     struct stat info;
-    return stat(path, &info) == 0;
+    return stat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 bool ich_path_is_folder(const char *path) {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool ich_path_same(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 char *ich_path_join(const char *folder, const char *name) {
@@ -212,4 +219,14 @@ bool ich_folder_make(const char *path, ich_error *err) {
     }
     free(part);
     return done;
+}
+
+void ich_folder_sweep(const char *path) {
+    DIR *stream = opendir(path);
+    for (const struct dirent *entry; stream && (entry = readdir(stream));) {
+        const size_t n = strlen(entry->d_name);
+        if (n > 11 && !strncmp(entry->d_name, ".ichor-", 7) && !strcmp(entry->d_name + n - 4, ".tmp"))
+            unlinkat(dirfd(stream), entry->d_name, 0);
+    }
+    if (stream) closedir(stream);
 }

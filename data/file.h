@@ -28,8 +28,12 @@ bool ich_file_write(const char *path, const void *bytes, size_t count,
  */
 char *ich_file_read(const char *path, size_t limit, size_t *count, ich_error *err);
 bool ich_folder_make(const char *path, ich_error *err); /* with parents; fine if it exists */
+/* Removes the temporary files that killed writers left in a folder; only where nobody else is at work in it.
+ */
+void ich_folder_sweep(const char *path);
 bool ich_path_exists(const char *path);
 bool ich_path_is_folder(const char *path);
+bool ich_path_same(const char *a, const char *b);          /* two names of one file or folder that is there */
 char *ich_path_join(const char *folder, const char *name); /* fresh memory; `name` alone if absolute */
 
 #endif

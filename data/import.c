@@ -4,7 +4,6 @@
 #include "csv.h"
 #include "file.h"
 #include "hash.h"
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,17 +53,6 @@ static uint64_t identity_of(const ich_job *job) {
     return hash;
 }
 
-/* A killed import leaves the file that it was writing under its temporary name (file.c's). */
-static void remove_temporaries(const char *folder) {
-    DIR *stream = opendir(folder);
-    for (const struct dirent *entry; stream && (entry = readdir(stream));) {
-        const size_t n = strlen(entry->d_name);
-        if (n > 11 && !strncmp(entry->d_name, ".ichor-", 7) && !strcmp(entry->d_name + n - 4, ".tmp"))
-            unlinkat(dirfd(stream), entry->d_name, 0);
-    }
-    if (stream) closedir(stream);
-}
-
 /* Where in the source the files are, by the kind's habit; "" for all of it. */
 static const char *usual_folder(const ich_job *job) {
     for (size_t i = 0; i < 2 && job->kind->folders[i]; i++) {
@@ -85,8 +73,8 @@ bool ich_job_open(ich_job *job, size_t record_bytes, ich_error *err) {
     job->volumes = ich_path_join(o->out, "volumes");
     if (!job->volumes) return ich_fail(err, "%s: out of memory: a path", o->out);
     if (!done || !ich_folder_make(job->volumes, err)) return false;
-    remove_temporaries(o->out);
-    remove_temporaries(job->volumes);
+    ich_folder_sweep(o->out);
+    ich_folder_sweep(job->volumes);
     return true;
 }
 

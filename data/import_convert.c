@@ -132,7 +132,8 @@ static ich_task_end write_volume(conversion *c, int16_t *volume, ich_error *why)
     const ich_stack *s = &c->stack;
     char *path = ich_job_volume_path(c->dj->job, ich_record_at(c->dj, c->study->first)->study_id);
     const bool done =
-        path && ich_volume_write_hu(path, volume, s->columns, s->rows, s->n_levels, s->affine, why);
+        path ? ich_volume_write_hu(path, volume, s->columns, s->rows, s->n_levels, s->affine, why)
+             : ich_fail(why, "out of memory: a path");
     free(path);
     if (!done) return ICH_TASK_BROKEN;
     tell_all(c);

@@ -42,11 +42,7 @@ static bool map_records(ich_ledger *ledger, ich_error *err) {
 
 static void clear_folder(const ich_ledger *ledger) {
     static const char *const names[] = {journal_name, records_name};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = ich_path_join(ledger->folder, names[i]);
-        if (path) unlink(path);
-        free(path);
-    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) unlinkat(ledger->lock, names[i], 0);
 }
 
 /* One import a folder. The lock goes with the process, however it ends. */
@@ -58,8 +54,10 @@ static bool lock_folder(ich_ledger *ledger, const char *out, ich_error *err) {
         return ich_fail(err, "%s: cannot be made (%s): check permissions and room", ledger->folder,
                         strerror(errno));
     ledger->lock = open(ledger->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (ledger->lock < 0)
+        return ich_fail(err, "%s: cannot be opened (%s): check permissions", ledger->folder, strerror(errno));
     /* The workers of an import that was killed hold it for a moment longer. */
-    for (int tries = 0; ledger->lock >= 0 && tries < 20; tries++) {
+    for (int tries = 0; tries < 20; tries++) {
         if (flock(ledger->lock, LOCK_EX | LOCK_NB) == 0) return true;
         usleep(100000);
     }

@@ -410,10 +410,18 @@ static void free_reader(reader *r) {
     free(r->drafts);
 }
 
-ich_lexicon *ich_lexicon_read(const char *path, ich_error *err) {
+/* The file's, or the built-in one's, in fresh memory. */
+static char *text_of(const char *path, ich_error *err) {
     size_t count;
+    if (path) return ich_file_read(path, MOST_BYTES, &count, err);
+    char *text = strdup(ich_report_lexicon);
+    if (!text) ich_fail(err, "out of memory: the lexicon");
+    return text;
+}
+
+ich_lexicon *ich_lexicon_read(const char *path, ich_error *err) {
     reader *r = ich_new(1, sizeof *r, "the lexicon", err);
-    char *text = r ? path ? ich_file_read(path, MOST_BYTES, &count, err) : strdup(ich_report_lexicon) : NULL;
+    char *text = r ? text_of(path, err) : NULL;
     bool done = text != NULL;
     if (done) {
         *r = (reader){.path = path ? path : "the built-in lexicon", .err = err, .cls = ICH_PLAIN};

@@ -289,15 +289,16 @@ static bool add(json_t *object, const char *name, json_t *value) {
 static bool add_tensor(json_t *document, const ich_st_tensor *tensor, size_t *offset) {
     json_t *shape = json_array();
     size_t count = 1;
+    bool whole = shape != NULL;
     for (int d = 0; d < tensor->rank; d++) {
-        json_array_append_new(shape, json_integer(tensor->dims[d]));
+        whole = whole && json_array_append_new(shape, json_integer(tensor->dims[d])) == 0;
         count *= (size_t)tensor->dims[d];
     }
     const size_t begin = *offset;
     *offset += tensor->count * sizeof(float);
     json_t *place = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets",
                               (json_int_t)begin, (json_int_t)*offset);
-    return add(document, tensor->name, place) && count == tensor->count;
+    return add(document, tensor->name, place) && whole && count == tensor->count;
 }
 
 /* The header in fresh memory, or NULL. jansson keeps the order of insertion, and refuses what is not UTF-8.
@@ -315,7 +316,8 @@ static char *header_text(const char *path, const ich_st_tensor *tensors, size_t 
     char *text = bad ? NULL : json_dumps(document, JSON_COMPACT);
     json_decref(document);
     if (bad)
-        ich_fail(err, "%s: '%.100s' is given twice, is not UTF-8 or does not fit its shape", path, bad);
+        ich_fail(err, "%s: '%.100s' is given twice, is not UTF-8, does not fit its shape, or memory is out",
+                 path, bad);
     else if (!text)
         ich_fail(err, "%s: no memory for the header", path);
     return text;

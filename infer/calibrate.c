@@ -150,6 +150,7 @@ static bool promise(const ich_calibrate_options *o, const ich_joined *j, bool po
     const double within = o->confidence > 0 ? 1 - pow(1 - o->confidence, 1 / (double)n) : 1 / ((double)n + 1);
     free(scores);
     *threshold = p.threshold;
+    if (isinf(p.threshold)) return ich_fail(err, "out of memory: the scores in order");
     return !isnan(p.threshold) ||
            ich_fail(
                err,
@@ -160,7 +161,7 @@ static bool promise(const ich_calibrate_options *o, const ich_joined *j, bool po
 }
 
 /* Each study with a type loses the share of its types that lie below the threshold. */
-static double types_threshold(const ich_joined *j, double most, ich_error *err) {
+static bool types_threshold(const ich_joined *j, double most, double *threshold, ich_error *err) {
     size_t cases = 0, n = 0, events = 0;
     for (int l = ICH_ANY + 1; l < ICH_LABELS; l++) events += j->positives[l];
     double *types = ich_new(j->rows, sizeof *types, "the types", err);
@@ -176,22 +177,23 @@ static double types_threshold(const ich_joined *j, double most, ich_error *err) 
             score[n] = j->score[l][i];
             weight[n++] = 1 / types[j->row[l][i]];
         }
-    const double threshold = done ? ich_risk_control(score, weight, n, cases, most) : NAN;
+    *threshold = done ? ich_risk_control(score, weight, n, cases, most) : NAN;
     free(types);
     free(score);
     free(weight);
-    return threshold;
+    return done && (!isinf(*threshold) || ich_fail(err, "out of memory: the types in order"));
 }
 
 static bool choose_thresholds(const ich_calibrate_options *o, const ich_joined *j, ich_calibration *c,
                               ich_error *err) {
-    double negated = NAN;
+    double negated = NAN, types;
     if (!promise(o, j, true, o->max_missed, &c->threshold, err) ||
-        (!isnan(o->max_false) && !promise(o, j, false, o->max_false, &negated, err)))
+        (!isnan(o->max_false) && !promise(o, j, false, o->max_false, &negated, err)) ||
+        !types_threshold(j, o->max_missed, &types, err))
         return false;
     c->threshold = step(c->threshold, -hair);
     c->sure = isnan(negated) ? NAN : fmax(step(-negated, hair), c->threshold);
-    c->types = step(types_threshold(j, o->max_missed, err), -hair);
+    c->types = step(types, -hair);
     char confidence[60] = "on average";
     if (o->confidence > 0)
         snprintf(confidence, sizeof confidence, "with %g %% confidence", 100 * o->confidence);

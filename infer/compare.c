@@ -111,32 +111,42 @@ static void compare_shares(ich_comparison *c, const char *label, const pairs *p)
     }
 }
 
-static void compare_label(ich_comparison *c, const char *label, const pairs *p) {
+static bool compare_label(ich_comparison *c, const char *label, const pairs *p, ich_error *err) {
+    const ich_figure a = ich_auc_delong(p->a, p->label, p->n), b = ich_auc_delong(p->b, p->label, p->n);
+    const ich_test test = ich_delong_paired(p->a, p->b, p->label, p->n);
+    if (a.why == ich_no_memory || b.why == ich_no_memory || test.why == ich_no_memory)
+        return ich_fail(err, "out of memory: the AUCs of '%s'", label);
     compare_shares(c, label, p);
-    add_row(c, label, "auc", ich_auc_delong(p->a, p->label, p->n).value,
-            ich_auc_delong(p->b, p->label, p->n).value, ich_delong_paired(p->a, p->b, p->label, p->n), p);
+    add_row(c, label, "auc", a.value, b.value, test, p);
     add_row(c, label, "kappa", NAN, NAN, ich_kappa(count(p, c->at, -1, false)), p);
+    return true;
 }
 
-static void compare_times(ich_comparison *c, const pairs *p) {
+static bool compare_times(ich_comparison *c, const pairs *p, ich_error *err) {
+    const double a = ich_median(p->a, p->n), b = ich_median(p->b, p->n);
+    const ich_test test = ich_signed_rank(p->a, p->b, p->n);
+    if (isnan(a) || isnan(b) || test.why == ich_no_memory)
+        return ich_fail(err, "out of memory: the medians of the seconds");
     add_row(c, "all", "mean_seconds", ich_mean(p->a, p->n), ich_mean(p->b, p->n),
             ich_paired_t(p->a, p->b, p->n), p);
-    add_row(c, "all", "median_seconds", ich_median(p->a, p->n), ich_median(p->b, p->n),
-            ich_signed_rank(p->a, p->b, p->n), p);
+    add_row(c, "all", "median_seconds", a, b, test, p);
+    return true;
 }
 
 static bool compare_all(const ich_compare_options *o, const ich_table t[TABLES], ich_comparison *c,
                         ich_error *err) {
     pairs p = {0};
     if (!make_room(&p, t[A].csv.n_rows, err)) return false;
-    for (int l = 0; l < ICH_LABELS; l++) {
+    bool done = true;
+    for (int l = 0; done && l < ICH_LABELS; l++) {
         pair_up(t, l, &p);
-        if (p.n > 0) compare_label(c, ich_label_names[l], &p);
+        if (p.n > 0) done = compare_label(c, ich_label_names[l], &p, err);
         if (p.n == 0 && l == ICH_ANY) break;
     }
     pair_up(t, -1, &p);
-    if (c->n_rows > 0 && p.n > 0) compare_times(c, &p);
+    if (done && c->n_rows > 0 && p.n > 0) done = compare_times(c, &p, err);
     free(p.a);
+    if (!done) return false;
     return c->n_rows > 0 ||
            ich_fail(err,
                     "%s: no study is in %s too and has an 'any' label in %s: check that the study_ids are "

@@ -27,8 +27,12 @@ static loss *sorted(const double *score, const double *weight, size_t n) {
 /* The k-th smallest score, so that at most k - 1 are missed. */
 static ich_promise at_order(const double *score, size_t n, size_t k, size_t needed) {
     ich_promise p = {.threshold = NAN, .needed = needed};
-    loss *losses = k > 0 ? sorted(score, NULL, n) : NULL;
-    if (!losses) return p;
+    if (k == 0 || n == 0) return p;
+    loss *losses = sorted(score, NULL, n);
+    if (!losses) {
+        p.threshold = INFINITY;
+        return p;
+    }
     p.threshold = losses[k - 1].score;
     p.missed = k - 1;
     free(losses);
@@ -52,7 +56,7 @@ ich_promise ich_promise_sure(const double *positive, size_t n, double most, doub
 double ich_risk_control(const double *score, const double *weight, size_t n, size_t cases, double most) {
     loss *losses = sorted(score, weight, n);
     double lost = 1, threshold = NAN; /* the one that the new case may lose */
-    if (!losses) return NAN;
+    if (!losses) return n > 0 ? INFINITY : NAN;
     for (size_t i = 0; i < n && lost <= most * ((double)cases + 1) * (1 + 1e-12); i++) {
         threshold = losses[i].score;
         lost += losses[i].weight;

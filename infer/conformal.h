@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 typedef struct ich_promise {
-    double threshold; /* NaN: the cases are too few for the promise */
+    double threshold; /* NaN: the cases are too few for the promise; infinite: memory is out */
     size_t missed;    /* at most so many of the n cases lie below it */
     size_t needed;    /* cases that the promise takes at least */
 } ich_promise;
@@ -30,7 +30,7 @@ ich_promise ich_promise_sure(const double *positive, size_t n, double most, doub
 /* Conformal risk control (Angelopoulos et al. 2022, arXiv 2208.02814, theorem 1): of n cases each loses
  * weight[i] where score[i] < threshold; a case may have several scores, whose weights sum to at most 1. The
  * highest threshold with (sum of what is lost + 1) / (cases + 1) ≤ most; a new case then loses at most `most`
- * on average. NaN if there is none. */
+ * on average. NaN if there is none, infinite when memory is out. */
 double ich_risk_control(const double *score, const double *weight, size_t n, size_t cases, double most);
 
 #endif

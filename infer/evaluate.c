@@ -55,7 +55,8 @@ static ich_figure with_interval(ich_figure f, bool drawn, double low, double hig
 static const char by_patient[] = "bootstrap of patients, percentile";
 
 /* The figures of stats.h, whose intervals take every case for independent, or which have none. */
-static void own_figures(const ich_joined *j, int l, double threshold, ich_figure figure[ICH_METRICS]) {
+static bool own_figures(const ich_joined *j, int l, double threshold, ich_figure figure[ICH_METRICS],
+                        ich_error *err) {
     const double *score = j->score[l], *label = j->label[l];
     const size_t n = j->n[l];
     const ich_confusion c = ich_confusion_at(score, label, n, threshold);
@@ -71,13 +72,18 @@ static void own_figures(const ich_joined *j, int l, double threshold, ich_figure
     figure[ICH_BRIER] = ich_brier(score, label, n);
     figure[ICH_ECE] = ich_calibration_error(bins, ICH_CALIBRATION_BINS);
     figure[ICH_LOG_LOSS] = ich_log_loss(score, label, n);
+    for (int m = 0; m < ICH_METRICS; m++)
+        if (figure[m].why == ich_no_memory)
+            return ich_fail(err, "out of memory: %s of '%s'", ich_metric_names[m], ich_label_names[l]);
+    return true;
 }
 
-static void put_label(FILE *stream, ich_level level, const level_figures *f, int l, const cut *at) {
+static bool put_label(FILE *stream, ich_level level, const level_figures *f, int l, const cut *at,
+                      ich_error *err) {
     const size_t n = f->joined->n[l], positives = f->joined->positives[l];
     const char *label = ich_label_names[l];
     ich_figure own[ICH_METRICS];
-    own_figures(f->joined, l, at->threshold, own);
+    if (!own_figures(f->joined, l, at->threshold, own, err)) return false;
     for (int m = 0; m < ICH_METRICS; m++) {
         char name[40];
         char method[160];
@@ -93,6 +99,7 @@ static void put_label(FILE *stream, ich_level level, const level_figures *f, int
     fprintf(stream, "%s,%s,threshold,", ich_level_names[level], label);
     ich_put_exact(stream, at->threshold, ',');
     fprintf(stream, ",,%s,%zu,%zu\n", at->method, n, positives);
+    return true;
 }
 
 static void put_macro(FILE *stream, ich_level level, const level_figures *f) {
@@ -132,31 +139,35 @@ static ich_part part_of(const ich_evaluate_options *o) {
     return (ich_part){.only = o->split, .except = o->split ? NULL : o->choose_on};
 }
 
+static bool put_level(FILE *stream, const ich_evaluate_options *o, ich_level level, const ich_joined *joined,
+                      const cut *at, ich_error *err) {
+    level_figures f;
+    if (!joined->rows) return true;
+    if (!compute(o, joined, at->threshold, &f, err)) return false;
+    for (int l = 0; l < ICH_LABELS; l++)
+        if (!put_label(stream, level, &f, l, at, err)) return false;
+    put_macro(stream, level, &f);
+    put_rsna_loss(stream, level, &f);
+    return true;
+}
+
 static bool write_metrics(const ich_evaluate_options *o, const ich_joined j[ICH_LEVELS], const cut *at,
                           ich_error *err) {
     ich_output out;
-    level_figures f;
+    bool done = true;
     char *path = ich_path_join(o->out, "metrics.csv");
     const bool opened = path && ich_output_open(&out, path, err);
     if (!path) ich_fail(err, "%s: no memory for a path", o->out);
     free(path);
     if (!opened) return false;
     fputs("level,label,metric,value,ci_low,ci_high,method,n,n_positive\n", out.stream);
-    for (ich_level level = 0; level < ICH_LEVELS; level++) {
-        if (!j[level].rows) continue;
-        if (!compute(o, &j[level], at->threshold, &f, err)) {
-            ich_output_abandon(&out);
-            return false;
-        }
-        for (int l = 0; l < ICH_LABELS; l++) put_label(out.stream, level, &f, l, at);
-        put_macro(out.stream, level, &f);
-        put_rsna_loss(out.stream, level, &f);
-    }
-    if (!ich_localisation_write(o->predictions, o->truth, part_of(o), at->threshold, out.stream, err)) {
-        ich_output_abandon(&out);
-        return false;
-    }
-    return ich_output_commit(&out, err);
+    for (ich_level level = 0; done && level < ICH_LEVELS; level++)
+        done = put_level(out.stream, o, level, &j[level], at, err);
+    done =
+        done && ich_localisation_write(o->predictions, o->truth, part_of(o), at->threshold, out.stream, err);
+    if (done) return ich_output_commit(&out, err);
+    ich_output_abandon(&out);
+    return false;
 }
 
 /* -- the verb ------------------------------------------------------------------------------------------ */
@@ -214,8 +225,8 @@ static bool choose_threshold(const ich_evaluate_options *o, const ich_joined *ch
                     o->predictions);
 }
 
-static void summarise(const ich_joined j[ICH_LEVELS], const ich_table truth[ICH_LEVELS], double threshold,
-                      ich_evaluation *result) {
+static bool summarise(const ich_joined j[ICH_LEVELS], const ich_table truth[ICH_LEVELS], double threshold,
+                      ich_evaluation *result, ich_error *err) {
     result->threshold = threshold;
     for (ich_level level = 0; level < ICH_LEVELS; level++) {
         const double *score = j[level].score[ICH_ANY], *label = j[level].label[ICH_ANY];
@@ -228,21 +239,15 @@ static void summarise(const ich_joined j[ICH_LEVELS], const ich_table truth[ICH_
         result->sensitivity[level] = ich_proportion(c.tp, c.tp + c.fn);
         result->specificity[level] = ich_proportion(c.tn, c.tn + c.fp);
         if (j[level].score[ICH_ANY]) result->not_predicted[level] = truth[level].csv.n_rows - j[level].rows;
+        if (result->auc[level].why == ich_no_memory) return ich_fail(err, "out of memory: the AUC");
     }
-}
-
-static bool same_folder(const char *a, const char *b) {
-    char *x = realpath(a, NULL), *y = realpath(b, NULL);
-    const bool same = x && y && !strcmp(x, y);
-    free(x);
-    free(y);
-    return same;
+    return true;
 }
 
 /* The figures may go beside the predictions, but predict's own skipped.csv then stays, if nothing is to be
  * said here. */
 static bool write_skipped(const ich_evaluate_options *o, const ich_skipped *skipped, ich_error *err) {
-    return (!skipped->n_rows && same_folder(o->out, o->predictions)) ||
+    return (!skipped->n_rows && ich_path_same(o->out, o->predictions)) ||
            ich_skipped_write(skipped, o->out, err);
 }
 
@@ -287,8 +292,7 @@ bool ich_evaluate(const ich_evaluate_options *o, ich_evaluation *result, ich_ski
     const bool done =
         read_evaluation(o, &e, skipped, err) &&
         choose_threshold(o, o->choose_on ? &e.chosen_on : &e.joined[ICH_LEVEL_STUDY], &at, err) &&
-        write_all(o, e.joined, &at, skipped, err);
-    if (done) summarise(e.joined, e.truth, at.threshold, result);
+        summarise(e.joined, e.truth, at.threshold, result, err) && write_all(o, e.joined, &at, skipped, err);
     for (ich_level level = 0; level < ICH_LEVELS; level++) {
         ich_table_free(&e.answers[level]);
         ich_table_free(&e.truth[level]);

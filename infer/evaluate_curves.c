@@ -5,6 +5,7 @@
 #include "plot.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 typedef struct sheet {
@@ -34,11 +35,12 @@ static bool commit_sheet(sheet *s, ich_error *err) {
     return false;
 }
 
-static void plot_roc(FILE *svg, ich_level level, const ich_joined *j, double threshold, size_t points,
-                     const double *fpr, const double *tpr) {
+static bool plot_roc(FILE *svg, ich_level level, const ich_joined *j, double threshold, size_t points,
+                     const double *fpr, const double *tpr, ich_error *err) {
     const double *score = j->score[ICH_ANY], *label = j->label[ICH_ANY];
     const size_t n = j->n[ICH_ANY];
     const ich_figure auc = ich_auc_delong(score, label, n);
+    if (auc.why == ich_no_memory) return ich_fail(err, "out of memory: the AUC");
     const ich_confusion c = ich_confusion_at(score, label, n, threshold);
     char name[120];
     int used = snprintf(name, sizeof name, "per %s: AUC %.3f", ich_level_names[level], auc.value);
@@ -46,6 +48,20 @@ static void plot_roc(FILE *svg, ich_level level, const ich_joined *j, double thr
         snprintf(name + used, sizeof name - (size_t)used, " (%.3f to %.3f)", auc.low, auc.high);
     ich_plot_line(svg, (int)level, name, points, fpr, tpr);
     ich_plot_dot(svg, (int)level, (double)c.fp / (double)(c.fp + c.tn), (double)c.tp / (double)(c.tp + c.fn));
+    return true;
+}
+
+/* The curve of one label; `cuts`, `fpr` and `tpr` have room for it. */
+static bool put_roc(const sheet *s, ich_level level, const ich_joined *j, int l, double threshold,
+                    double *cuts, double *fpr, double *tpr, ich_error *err) {
+    const size_t points = ich_roc(j->score[l], j->label[l], j->n[l], cuts, fpr, tpr);
+    if (points == SIZE_MAX) return ich_fail(err, "out of memory: the ROC curve of '%s'", ich_label_names[l]);
+    for (size_t i = 0; i < points; i++) {
+        fprintf(s->csv.stream, "%s,%s,", ich_level_names[level], ich_label_names[l]);
+        ich_put_exact(s->csv.stream, cuts[i], ',');
+        fprintf(s->csv.stream, "%.10g,%.10g\n", fpr[i], tpr[i]);
+    }
+    return l != ICH_ANY || points == 0 || plot_roc(s->svg.stream, level, j, threshold, points, fpr, tpr, err);
 }
 
 bool ich_write_roc(const char *folder, const ich_joined j[ICH_LEVELS], double threshold, ich_error *err) {
@@ -62,20 +78,15 @@ bool ich_write_roc(const char *folder, const ich_joined j[ICH_LEVELS], double th
     fputs("level,label,threshold,fpr,tpr\n", s.csv.stream);
     ich_plot_begin(s.svg.stream, "ROC of any hemorrhage; the dot: operating point", "1 − specificity",
                    "sensitivity");
-    for (ich_level level = 0; level < ICH_LEVELS; level++) {
-        for (int l = 0; l < ICH_LABELS; l++) {
-            const size_t points =
-                ich_roc(j[level].score[l], j[level].label[l], j[level].n[l], cuts, fpr, tpr);
-            for (size_t i = 0; i < points; i++) {
-                fprintf(s.csv.stream, "%s,%s,", ich_level_names[level], ich_label_names[l]);
-                ich_put_exact(s.csv.stream, cuts[i], ',');
-                fprintf(s.csv.stream, "%.10g,%.10g\n", fpr[i], tpr[i]);
-            }
-            if (l == ICH_ANY && points) plot_roc(s.svg.stream, level, &j[level], threshold, points, fpr, tpr);
-        }
-    }
+    bool done = true;
+    for (ich_level level = 0; level < ICH_LEVELS; level++)
+        for (int l = 0; done && l < ICH_LABELS; l++)
+            done = put_roc(&s, level, &j[level], l, threshold, cuts, fpr, tpr, err);
     free(cuts);
-    return commit_sheet(&s, err);
+    if (done) return commit_sheet(&s, err);
+    ich_output_abandon(&s.csv);
+    ich_output_abandon(&s.svg);
+    return false;
 }
 
 static void put_bins(FILE *csv, ich_level level, int l, const ich_bin *bins) {

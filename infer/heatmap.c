@@ -232,9 +232,10 @@ bool ich_heatmap_write(const ich_preprocess *preprocess, const ich_volume *volum
         map_path = NULL;
         ich_fail(err, "%s: no memory for a path", folder);
     }
-    const bool done = values != NULL && map_path != NULL && ich_folder_make(pictures, err) &&
-                      place_all(preprocess, volume, grid, heat, values, err) &&
-                      write_files(volume, values, map_path, pictures, err);
+    bool done = values != NULL && map_path != NULL && ich_folder_make(pictures, err);
+    if (done) ich_folder_sweep(pictures);
+    done = done && place_all(preprocess, volume, grid, heat, values, err) &&
+           write_files(volume, values, map_path, pictures, err);
     free(values);
     free(pictures);
     free(map_path);

@@ -89,7 +89,8 @@ char *ich_likeness_text(const ich_likeness *l, ich_error *err) {
         fprintf(stream, "%d", l->studies);
         for (int t = 0; t < l->traits; t++)
             fprintf(stream, " %.9g %.9g %.9g %.9g", l->low[t], l->high[t], l->sum[t], l->squares[t]);
-        if (fclose(stream) == 0) return text;
+        const bool whole = !ferror(stream);
+        if (fclose(stream) == 0 && whole && text) return text;
     }
     free(text);
     ich_fail(err, "no memory for the statistics of the inputs");

@@ -218,14 +218,19 @@ static void judge(const study *s, double threshold, figures *f) {
 
 /* -- all studies --------------------------------------------------------------------------------------- */
 
-/* folder/<kind>/<study_id>.nii.gz if it is there; NULL if not. An id is never a way out of the folder. */
-static char *find_volume(const char *folder, const char *kind, const char *id) {
-    char *path = NULL;
-    if (id[0] == '\0' || id[0] == '.' || strchr(id, '/') != NULL) return NULL;
-    if (asprintf(&path, "%s/%s/%s.nii.gz", folder, kind, id) < 0) return NULL;
-    if (ich_path_exists(path)) return path;
-    free(path);
-    return NULL;
+/* *path: folder/<kind>/<study_id>.nii.gz if it is there; NULL if not. An id is never a way out of the folder.
+ */
+static bool find_volume(const char *folder, const char *kind, const char *id, char **path, ich_error *err) {
+    *path = NULL;
+    if (id[0] == '\0' || id[0] == '.' || strchr(id, '/') != NULL) return true;
+    if (asprintf(path, "%s/%s/%s.nii.gz", folder, kind, id) < 0) {
+        *path = NULL;
+        return ich_fail(err, "%s: no memory for a path", folder);
+    }
+    if (ich_path_exists(*path)) return true;
+    free(*path);
+    *path = NULL;
+    return true;
 }
 
 static bool add_study(const tables *t, size_t row, const char *predictions, const char *truth,
@@ -234,9 +239,10 @@ static bool add_study(const tables *t, size_t row, const char *predictions, cons
     double score;
     if (!ich_csv_number(&t->studies, row, t->study_score, &score, err)) return false;
     s.called = score >= threshold;
-    char *mask = find_volume(truth, "masks", s.id), *heat = find_volume(predictions, "heatmaps", s.id);
-    bool done = true;
-    if (mask != NULL && heat != NULL) {
+    char *mask = NULL, *heat = NULL;
+    bool done = find_volume(truth, "masks", s.id, &mask, err) &&
+                find_volume(predictions, "heatmaps", s.id, &heat, err);
+    if (done && mask != NULL && heat != NULL) {
         done = read_study(&s, t, mask, heat, err);
         if (done) judge(&s, threshold, f);
     }

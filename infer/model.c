@@ -158,7 +158,8 @@ static char *recipe_text(const ich_recipe *recipe, ich_error *err) {
     FILE *stream = open_memstream(&text, &size);
     if (stream != NULL) {
         ich_recipe_print(recipe, stream);
-        if (fclose(stream) == 0) return text;
+        const bool whole = !ferror(stream);
+        if (fclose(stream) == 0 && whole && text) return text;
     }
     free(text);
     ich_fail(err, "no memory for the recipe's text");

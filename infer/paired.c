@@ -125,8 +125,7 @@ ich_test ich_delong_paired(const double *a, const double *b, const double *label
     const double ones = (double)positives;
     const bool done = difference && add_placements(a, label, n, ones, 1, difference) &&
                       add_placements(b, label, n, ones, -1, difference);
-    const ich_test t =
-        done ? compare_placements(difference, label, n, ones) : nothing(method, "out of memory");
+    const ich_test t = done ? compare_placements(difference, label, n, ones) : nothing(method, ich_no_memory);
     free(difference);
     return t;
 }
@@ -294,15 +293,19 @@ ich_test ich_signed_rank(const double *a, const double *b, size_t n) {
         free(difference);
         return nothing(method, "no case has both times");
     }
-    if (!difference) return nothing(method, "out of memory");
+    if (!difference) return nothing(method, ich_no_memory);
     for (size_t i = 0; i < n; i++) difference[i] = a[i] - b[i];
     const double median = ich_median(difference, n);
+    if (isnan(median)) {
+        free(difference);
+        return nothing(method, ich_no_memory);
+    }
     for (size_t i = 0; i < n; i++)
         if (difference[i] != 0) difference[count++] = difference[i];
     for (size_t i = 0; i < count; i++) size[i] = fabs(difference[i]);
     item *items = sorted(size, count);
     size_t *ranks = calloc(count ? count : 1, sizeof *ranks);
-    ich_test t = nothing(method, count ? "out of memory" : "no p: all differences are 0");
+    ich_test t = nothing(method, count ? ich_no_memory : "no p: all differences are 0");
     if (items && ranks) t = judge_ranks(items, difference, count, ranks);
     t.estimate = median;
     t.low = t.high = NAN;

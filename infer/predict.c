@@ -8,6 +8,7 @@
 #include "infer/study.h"
 #include "tensor/ranks.h"
 #include "tensor/team.h"
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -146,7 +147,8 @@ static bool write_about(const char *folder, const char *input, const ich_model *
                         const ich_predict_options *options, ich_error *err) {
     ich_output out;
     char *path = ich_path_join(folder, "about.csv"), *place = realpath(input, NULL);
-    bool done = path != NULL || ich_fail(err, "%s: no memory for a path", folder);
+    bool done = (path != NULL && (place != NULL || errno != ENOMEM)) ||
+                ich_fail(err, "%s: no memory for a path", folder);
     done = done && ich_output_open(&out, path, err);
     if (done) {
         fputs("key,value\n", out.stream);
@@ -260,22 +262,20 @@ static bool answer_all(job *j, tally *sum, const ich_progress *progress, const v
 
 /* Predictions carry the same file names as a dataset: never write them over one. */
 static bool check_folder(const char *input, const char *folder, ich_error *err) {
-    char *from = realpath(input, NULL), *to = realpath(folder, NULL);
-    const bool same = from != NULL && to != NULL && strcmp(from, to) == 0;
-    free(from);
-    free(to);
-    return !same || ich_fail(err,
-                             "%s: is the input itself, whose studies.csv would be lost: choose another "
-                             "output folder",
-                             folder);
+    return !ich_path_same(input, folder) ||
+           ich_fail(err,
+                    "%s: is the input itself, whose studies.csv would be lost: choose another output folder",
+                    folder);
 }
 
 static bool open_job(job *j, const ich_model *model, const char *folder, const ich_predict_options *options,
                      ich_error *err) {
     if (!ich_folder_make(folder, err)) return false;
+    ich_folder_sweep(folder);
     if (options->heatmaps) {
         j->heatmaps = ich_path_join(folder, "heatmaps");
         if (j->heatmaps == NULL) return ich_fail(err, "%s: no memory for a path", folder);
+        ich_folder_sweep(j->heatmaps);
     }
     if (!ich_reader_open(&j->reader, model, options->heatmaps ? &options->explain : NULL, err)) return false;
     const char *inputs = ich_model_meta(model, ICH_INPUTS);

@@ -55,7 +55,8 @@ static char *chain_text(const ich_model *model, ich_error *err) {
     FILE *stream = open_memstream(&text, &size);
     if (stream) {
         put_chain(model, stream);
-        if (fclose(stream) == 0) return text;
+        const bool whole = !ferror(stream);
+        if (fclose(stream) == 0 && whole && text) return text;
     }
     free(text);
     ich_fail(err, "no memory for a model's provenance");

@@ -42,7 +42,8 @@ typedef struct page {
     study *studies;                                            /* by falling probability of *any* */
     slice *slices;                                             /* by study and index */
     ich_scans scans;
-    char *heatmaps; /* folder; NULL: there are none of these predictions */
+    ich_skipped left_out; /* scans that are there and could not be shown */
+    char *heatmaps;       /* folder; NULL: there are none of these predictions */
     double threshold;
 } page;
 
@@ -57,12 +58,14 @@ static bool read_optional_table(ich_csv *csv, const char *folder, const char *na
     return done;
 }
 
-static char *read_optional_text(const char *folder, const char *name) {
+static bool read_optional_text(char **text, const char *folder, const char *name, ich_error *err) {
     size_t count;
     char *path = ich_path_join(folder, name);
-    char *text = path && ich_path_exists(path) ? ich_file_read(path, MOST_TEXT, &count, NULL) : NULL;
+    if (!path) return ich_fail(err, "%s: no memory for a path", folder);
+    const bool there = ich_path_exists(path);
+    *text = there ? ich_file_read(path, MOST_TEXT, &count, err) : NULL;
     free(path);
-    return text;
+    return *text || !there;
 }
 
 static bool read_probabilities(const ich_csv *csv, size_t row, const int *columns, double *probability,
@@ -193,8 +196,9 @@ static bool read_evaluation(page *p, ich_error *err) {
         const bool done = ich_csv_read(&p->metrics, path, err);
         free(path);
         if (!done) return false;
-        p->roc = read_optional_text(folder, "roc.svg");
-        p->calibration = read_optional_text(folder, "calibration.svg");
+        if (!read_optional_text(&p->roc, folder, "roc.svg", err) ||
+            !read_optional_text(&p->calibration, folder, "calibration.svg", err))
+            return false;
         if (isnan(p->threshold)) p->threshold = find_threshold(p);
     }
     const char *own = find_about(p, "threshold"); /* infer/calibrate.h */
@@ -207,12 +211,21 @@ static int by_id(const void *a, const void *b) {
     return strcmp(((const ich_scan *)a)->study_id, ((const ich_scan *)b)->study_id);
 }
 
-/* Scans that cannot be listed are simply not at hand, unless the user named them. */
+static bool leave_out(page *p, const char *path, const char *id, const ich_error *why, ich_error *err) {
+    return ich_skipped_add(&p->left_out, path, id, why->text) ||
+           ich_fail(err, "%s: no memory for the list of scans left out", p->options->predictions);
+}
+
+/* Scans that are not where they were are simply not at hand, unless the user named them. */
 static bool find_scans(page *p, ich_error *err) {
     const char *input = p->options->scans ? p->options->scans : find_about(p, "input");
-    const bool done = input && ich_scans_list(&p->scans, input, p->options->scans ? err : NULL);
-    if (done) qsort(p->scans.scans, p->scans.count, sizeof *p->scans.scans, by_id);
-    return done || !p->options->scans;
+    ich_error why = {0};
+    if (!input || (!p->options->scans && !ich_path_exists(input))) return true;
+    if (ich_scans_list(&p->scans, input, &why)) {
+        qsort(p->scans.scans, p->scans.count, sizeof *p->scans.scans, by_id);
+        return true;
+    }
+    return p->options->scans ? ich_fail(err, "%s", why.text) : leave_out(p, input, "", &why, err);
 }
 
 static bool read_all(page *p, ich_error *err) {
@@ -221,7 +234,7 @@ static bool read_all(page *p, ich_error *err) {
         !read_optional_table(&p->about, folder, "about.csv", err) ||
         !read_optional_table(&p->skipped, folder, "skipped.csv", err) || !read_evaluation(p, err))
         return false;
-    p->recipe = read_optional_text(folder, "recipe.ini");
+    if (!read_optional_text(&p->recipe, folder, "recipe.ini", err)) return false;
     /* Heatmaps of an earlier run with another model must not be shown as this one's. */
     const char *kind = find_about(p, "heatmaps");
     if (kind && !strcmp(kind, "none")) return find_scans(p, err);
@@ -233,6 +246,7 @@ static void free_page(page *p) {
     ich_csv *const tables[] = {&p->study_table, &p->slice_table, &p->about, &p->skipped, &p->metrics};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) ich_csv_free(tables[i]);
     ich_scans_free(&p->scans);
+    ich_skipped_free(&p->left_out);
     free(p->recipe);
     free(p->roc);
     free(p->calibration);
@@ -338,12 +352,17 @@ static void put_data(FILE *stream, const page *p) {
 
 /* -- the pictures -------------------------------------------------------------------------------------- */
 
-/* The pictures of study i as JSON in fresh memory, NULL if there is none. */
-static char *describe_pictures(const page *p, size_t i) {
+static const ich_scan *find_scan(const page *p, const study *s) {
+    const ich_scan key = {.study_id = (char *)s->id};
+    if (p->scans.count == 0) return NULL;
+    return bsearch(&key, p->scans.scans, p->scans.count, sizeof key, by_id);
+}
+
+/* The pictures of study i as JSON in fresh memory, NULL if there is none. `why`: what of them is missing. */
+static char *describe_pictures(const page *p, size_t i, ich_error *why) {
     const study *s = &p->studies[i];
     const size_t n = s->end - s->begin, share = p->options->picture_budget / p->study_table.n_rows;
-    ich_scan key = {.study_id = (char *)s->id}, *scan = NULL;
-    if (p->scans.count > 0) scan = bsearch(&key, p->scans.scans, p->scans.count, sizeof key, by_id);
+    const ich_scan *scan = find_scan(p, s);
     int *index = calloc(n ? n : 1, sizeof *index);
     double *attention = calloc(n ? n : 1, sizeof *attention);
     char *json = NULL;
@@ -355,9 +374,9 @@ static char *describe_pictures(const page *p, size_t i) {
             attention[t] = p->slices[s->begin + t].attention;
         }
         const ich_report_stack stack = {s->id, scan ? scan->path : NULL, p->heatmaps, n, index, attention};
-        ich_report_pictures(stream, &stack, share);
+        ich_report_pictures(stream, &stack, share, why);
         const bool failed = ferror(stream) != 0;
-        if (fclose(stream) != 0 || failed) {
+        if (fclose(stream) != 0 || failed) { /* json is NULL where the last of it found no memory */
             free(json);
             json = NULL;
         }
@@ -368,23 +387,27 @@ static char *describe_pictures(const page *p, size_t i) {
 }
 
 /* Studies are made in parallel and written in their order. */
-static bool put_pictures(FILE *stream, const page *p, ich_error *err) {
+static bool put_pictures(FILE *stream, page *p, ich_error *err) {
     const size_t count = p->study_table.n_rows;
     const int team = ich_team_size() < READERS ? ich_team_size() : READERS;
     bool done = true;
 #pragma omp parallel for ordered schedule(dynamic, 1) num_threads(team)
     for (size_t i = 0; i < count; i++) {
-        char *json = describe_pictures(p, i);
+        ich_error why = {0};
+        char *json = describe_pictures(p, i, &why);
+        const ich_scan *scan = find_scan(p, &p->studies[i]);
 #pragma omp ordered
         {
-            done = done && json;
+            done = done &&
+                   (json || ich_fail(err, "%s: no memory for its pictures", p->options->predictions)) &&
+                   (!why.text[0] || leave_out(p, scan ? scan->path : "", p->studies[i].id, &why, err));
             fprintf(stream, "<script type=\"application/json\" id=\"pictures-%zu\">%s</script>\n", i,
                     json ? json : "null");
             ich_progress_update(p->options->progress, "report", i + 1, count, "studies", NULL);
         }
         free(json);
     }
-    return done || ich_fail(err, "%s: no memory for its pictures", p->options->predictions);
+    return done;
 }
 
 /* -- the page ------------------------------------------------------------------------------------------ */
@@ -396,7 +419,7 @@ static const char *put_until(FILE *stream, const char *from, const char *mark) {
     return at + strlen(mark);
 }
 
-static bool write_page(const page *p, const char *folder, ich_error *err) {
+static bool write_page(page *p, const char *folder, ich_error *err) {
     ich_output out;
     char *path = ich_path_join(folder, "index.html");
     const bool opened = path && ich_folder_make(folder, err) && ich_output_open(&out, path, err);
@@ -414,11 +437,23 @@ static bool write_page(const page *p, const char *folder, ich_error *err) {
     return ich_output_commit(&out, err);
 }
 
+/* The page may go beside the predictions: predict's own skipped.csv then stays, if nothing is to be said
+ * here. */
+static bool write_left_out(const page *p, const char *folder, ich_error *err) {
+    return (!p->left_out.n_rows && ich_path_same(folder, p->options->predictions)) ||
+           ich_skipped_write(&p->left_out, folder, err);
+}
+
 bool ich_report_write(const ich_report_options *o, ich_error *err) {
     page p = {.options = o};
     char *folder = o->out ? strdup(o->out) : ich_path_join(o->predictions, "report");
-    const bool done = folder ? read_all(&p, err) && write_page(&p, folder, err)
-                             : ich_fail(err, "%s: no memory for a path", o->predictions);
+    const bool done =
+        folder ? read_all(&p, err) && write_page(&p, folder, err) && write_left_out(&p, folder, err)
+               : ich_fail(err, "%s: no memory for a path", o->predictions);
+    if (done && o->left_out) {
+        *o->left_out = p.left_out;
+        p.left_out = (ich_skipped){0};
+    }
     free(folder);
     free_page(&p);
     return done;

@@ -9,6 +9,7 @@
 #ifndef ICH_INFER_REPORT_H
 #define ICH_INFER_REPORT_H
 
+#include "data/skipped.h"
 #include "tensor/error.h"
 #include "tensor/progress.h"
 #include <stddef.h>
@@ -22,9 +23,12 @@ typedef struct ich_report_options {
                              * model's, or else 0.5 */
     size_t picture_budget;  /* bytes of pictures in the page before base64; each study has the same share */
     const ich_progress *progress; /* may be NULL */
+    ich_skipped *left_out;        /* gets the scans that are there and could not be shown; may be NULL */
 } ich_report_options;
 
-/* Scans that are not where they were are no failure: the page then has predict's overlays, or no pictures. */
+/* Scans that are not where they were are no failure: the page then has predict's overlays, or no pictures.
+ * Those that are there and cannot be shown are named in the page, in skipped.csv beside it and in `left_out`.
+ */
 bool ich_report_write(const ich_report_options *options, ich_error *err);
 
 #endif

@@ -62,8 +62,8 @@ static int falling(const void *a, const void *b) {
 }
 
 /* The shots by falling attention, in fresh memory. */
-static rank *rank_shots(const ich_report_stack *stack) {
-    rank *ranks = calloc(stack->n, sizeof *ranks);
+static rank *rank_shots(const ich_report_stack *stack, ich_error *why) {
+    rank *ranks = ich_new(stack->n, sizeof *ranks, "the order of pictures", why);
     if (ranks == NULL) return NULL;
     for (size_t i = 0; i < stack->n; i++)
         ranks[i] = (rank){isnan(stack->attention[i]) ? -1 : stack->attention[i], i};
@@ -100,15 +100,18 @@ static int find_slice(const ich_volume *volume, int index) {
 static double shoot(roll *r, const ich_volume *volume, int side, size_t share) {
     const ich_preprocess square = {
         .size = side, .channels = 1, .center = {FINE * 255 / 2.0f}, .width = {FINE * 255}};
-    uint8_t *grey = malloc((size_t)side * (size_t)side);
+    uint8_t *grey = ich_new((size_t)side, (size_t)side, "a picture", &r->why);
     size_t sum = 0, i = 0;
     drop_bytes(r);
     for (; grey && i < r->stack->n && sum <= share; i++) {
         shot *s = &r->shots[i];
         const int z = find_slice(volume, r->stack->index[i]);
-        if (z < 0 || !ich_preprocess_slice(&square, volume, z, grey, NULL)) continue;
+        if (z < 0 || !ich_preprocess_slice(&square, volume, z, grey, &r->why)) continue;
         s->bytes = ich_picture_jpeg(grey, side, QUALITY, &s->count);
-        if (s->bytes == NULL) s->count = 0;
+        if (s->bytes == NULL) {
+            s->count = 0;
+            ich_fail(&r->why, "%s: no memory for a picture", r->stack->scan);
+        }
         sum += bytes_of(s);
     }
     free(grey);
@@ -118,7 +121,7 @@ static double shoot(roll *r, const ich_volume *volume, int side, size_t share) {
 
 /* At the smallest side, one at a time while there is room. */
 static void leave_out(roll *r, size_t share) {
-    rank *ranks = rank_shots(r->stack);
+    rank *ranks = rank_shots(r->stack, &r->why);
     size_t sum = 0;
     for (size_t i = 0; i < r->stack->n; i++) {
         shot *s = &r->shots[ranks ? ranks[i].shot : i];
@@ -159,7 +162,7 @@ static void read_heat(roll *r, const ich_volume *heat) {
         char *text = r->shots[i].heat;
         int hottest = 0;
         const int z = find_slice(heat, r->stack->index[i]);
-        if (z < 0 || !ich_preprocess_slice(&square, heat, z, cells, NULL)) continue;
+        if (z < 0 || !ich_preprocess_slice(&square, heat, z, cells, &r->why)) continue;
         for (int c = 0; c < CELLS; c++) {
             const int level = (cells[c] * (LEVELS - 1) + 127) / 255;
             text[c] = ich_base64_digits[level];
@@ -173,9 +176,11 @@ static void read_heat(roll *r, const ich_volume *heat) {
 static void add_heat(roll *r, const ich_volume *volume) {
     char *path = NULL;
     ich_volume heat;
-    if (r->stack->heatmaps == NULL ||
-        asprintf(&path, "%s/%s.nii.gz", r->stack->heatmaps, r->stack->study_id) < 0)
+    if (r->stack->heatmaps == NULL) return;
+    if (asprintf(&path, "%s/%s.nii.gz", r->stack->heatmaps, r->stack->study_id) < 0) {
+        ich_fail(&r->why, "%s: no memory for a path", r->stack->heatmaps);
         return;
+    }
     if (ich_path_exists(path) && ich_volume_read_scaled(&heat, path, HEAT, &r->why)) {
         if (same_grid(volume, &heat))
             read_heat(r, &heat);
@@ -206,13 +211,15 @@ static bool from_scan(roll *r, size_t share) {
 /* -- from predict's pictures --------------------------------------------------------------------------- */
 
 static void from_overlays(roll *r, size_t share) {
-    rank *ranks = r->stack->heatmaps ? rank_shots(r->stack) : NULL;
+    rank *ranks = r->stack->heatmaps ? rank_shots(r->stack, &r->why) : NULL;
     for (size_t i = 0; ranks && i < r->stack->n; i++) {
         char *path = NULL;
         shot *s = &r->shots[ranks[i].shot];
         if (asprintf(&path, "%s/%s/%03d.png", r->stack->heatmaps, r->stack->study_id,
-                     r->stack->index[ranks[i].shot]) < 0)
-            continue;
+                     r->stack->index[ranks[i].shot]) < 0) {
+            ich_fail(&r->why, "%s: no memory for a path", r->stack->heatmaps);
+            break;
+        }
         if (ich_path_exists(path)) {
             r->kind = "overlay";
             s->bytes = (unsigned char *)ich_file_read(path, share, &s->count, NULL);
@@ -250,7 +257,7 @@ static void put_roll(FILE *stream, const roll *r) {
     fputc('}', stream);
 }
 
-void ich_report_pictures(FILE *stream, const ich_report_stack *stack, size_t share) {
+bool ich_report_pictures(FILE *stream, const ich_report_stack *stack, size_t share, ich_error *why) {
     roll r = {.stack = stack, .kind = "none"};
     /* A study_id is a name, not a way to other folders. */
     const bool is_name = stack->study_id[0] != '\0' && strchr(stack->study_id, '/') == NULL &&
@@ -263,4 +270,6 @@ void ich_report_pictures(FILE *stream, const ich_report_stack *stack, size_t sha
     put_roll(stream, &r);
     if (r.shots) drop_bytes(&r);
     free(r.shots);
+    *why = r.why;
+    return r.why.text[0] == '\0';
 }

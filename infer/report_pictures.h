@@ -9,6 +9,7 @@
 #ifndef ICH_INFER_REPORT_PICTURES_H
 #define ICH_INFER_REPORT_PICTURES_H
 
+#include "tensor/error.h"
 #include <stddef.h>
 #include <stdio.h>
 
@@ -33,7 +34,8 @@ extern const short ich_report_tones[ICH_REPORT_TONES][2];
  *   why     what could not be read; ""
  *   images  [n] base64 of JPEG (scan) or PNG (overlay); null: left out
  *   heat    [n] ICH_REPORT_HEAT_SIDE² base64 digits, row by row, each a level of 0 … 63; "": cold; null: none
- * with at most `share` bytes of pictures before base64. */
-void ich_report_pictures(FILE *stream, const ich_report_stack *stack, size_t share);
+ * with at most `share` bytes of pictures before base64. False, with the reason, where not all that is at hand
+ * could be shown. */
+bool ich_report_pictures(FILE *stream, const ich_report_stack *stack, size_t share, ich_error *why);
 
 #endif

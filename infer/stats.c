@@ -70,7 +70,8 @@ static ich_figure plain(double value, const char *method) {
     return (ich_figure){value, NAN, NAN, method, NULL};
 }
 
-static const char no_case[] = "no labelled case", no_memory[] = "out of memory";
+static const char no_case[] = "no labelled case";
+const char ich_no_memory[] = "out of memory";
 
 /* -- ranking ------------------------------------------------------------------------------------------- */
 
@@ -101,7 +102,7 @@ ich_figure ich_auc_delong(const double *score, const double *label, size_t n) {
     if (!n) return nothing(method, no_case);
     if (!c.positives) return nothing(method, "no positive case");
     if (!c.negatives) return nothing(method, "no negative case");
-    if (!sort(&c, score, label)) return nothing(method, no_memory);
+    if (!sort(&c, score, label)) return nothing(method, ich_no_memory);
     const placements p = place(&c);
     free(c.pairs);
     const double m = (double)c.positives, k = (double)c.negatives, auc = p.v10 / m;
@@ -114,11 +115,11 @@ ich_figure ich_auc_delong(const double *score, const double *label, size_t n) {
     return (ich_figure){auc, fmax(0, auc - half), fmin(1, auc + half), method, NULL};
 }
 
-double ich_auc(const float *score, const float *label, size_t n) {
+ich_figure ich_auc(const float *score, const float *label, size_t n) {
     double *scores = calloc(n ? n : 1, 2 * sizeof *scores), *labels = scores + n;
-    if (!scores) return NAN;
+    if (!scores) return nothing("DeLong 1988", ich_no_memory);
     for (size_t i = 0; i < n; i++) scores[i] = (double)score[i], labels[i] = (double)label[i];
-    const double auc = ich_auc_delong(scores, labels, n).value;
+    const ich_figure auc = ich_auc_delong(scores, labels, n);
     free(scores);
     return auc;
 }
@@ -128,7 +129,7 @@ ich_figure ich_average_precision(const double *score, const double *label, size_
     cases c = count_classes(label, n);
     if (!n) return nothing(method, no_case);
     if (!c.positives) return nothing(method, "no positive case");
-    if (!sort(&c, score, label)) return nothing(method, no_memory);
+    if (!sort(&c, score, label)) return nothing(method, ich_no_memory);
     double area = 0;
     for (run r = {0}; next_run(&c, &r);) {
         const double precision = (double)(r.ones_before + r.ones) / (double)r.end;
@@ -141,7 +142,8 @@ ich_figure ich_average_precision(const double *score, const double *label, size_
 size_t ich_roc(const double *score, const double *label, size_t n, double *threshold, double *fpr,
                double *tpr) {
     cases c = count_classes(label, n);
-    if (!c.positives || !c.negatives || !sort(&c, score, label)) return 0;
+    if (!c.positives || !c.negatives) return 0;
+    if (!sort(&c, score, label)) return SIZE_MAX;
     size_t points = 1;
     threshold[0] = INFINITY;
     fpr[0] = tpr[0] = 0;

@@ -18,6 +18,10 @@ typedef struct ich_figure {
     const char *why;         /* NULL, or why the value, or an interval that the method has, is NaN */
 } ich_figure;
 
+/* The `why` of a figure that memory did not suffice for, for callers to compare the pointer with: not a
+ * figure that does not exist, but a run that fails. */
+extern const char ich_no_memory[];
+
 /* Counts at a threshold; a score ≥ threshold is called positive. */
 typedef struct ich_confusion {
     size_t tp, fp, tn, fn;
@@ -26,8 +30,8 @@ typedef struct ich_confusion {
 /* AUC: P(score of a positive > score of a negative), ties counted half (Mann-Whitney), with DeLong's 1988
  * variance in the fast form of Sun and Xu 2014; plain (Wald) interval clipped to [0, 1]. */
 ich_figure ich_auc_delong(const double *score, const double *label, size_t n);
-/* Its value alone, of what training holds: logits do as well as probabilities. */
-double ich_auc(const float *score, const float *label, size_t n);
+/* The same of what training holds: logits do as well as probabilities. */
+ich_figure ich_auc(const float *score, const float *label, size_t n);
 
 /* k of n with Wilson's 1927 score interval. */
 ich_figure ich_proportion(size_t k, size_t n);
@@ -52,7 +56,7 @@ void ich_bins(const double *score, const double *label, size_t n, int count, ich
 ich_figure ich_calibration_error(const ich_bin *bins, int count);
 
 /* One point of the ROC curve per distinct score, highest first, beginning with (+inf, 0, 0). Arrays of n + 1;
- * returns the number of points, 0 if one class only or memory is out. */
+ * returns the number of points, 0 if one class only, SIZE_MAX when memory is out. */
 size_t ich_roc(const double *score, const double *label, size_t n, double *threshold, double *fpr,
                double *tpr);
 

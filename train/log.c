@@ -27,7 +27,8 @@ bool ich_log_add(ich_log *log, const ich_log_row *row, ich_error *err) {
     put_figure(stream, row->auc);
     fprintf(stream, ",%.6g,%.3f,%.3f,%.1f\n", row->lr, row->seconds, row->waiting,
             row->seconds > 0 ? (double)row->images / row->seconds : 0.0);
-    if (fclose(stream) != 0) {
+    const bool whole = !ferror(stream);
+    if (fclose(stream) != 0 || !whole || !text) {
         free(text);
         return ich_fail(err, "no memory for the log");
     }

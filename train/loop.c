@@ -372,13 +372,14 @@ static bool learn(ich_loop *loop, const ich_learner *learner, ich_error *err) {
     return true;
 }
 
-static ich_log_row row_of(const ich_loop *loop, const char *split, const ich_tally *tally) {
-    return (ich_log_row){.epoch = loop->at.epoch + 1,
+static bool row_of(const ich_loop *loop, const char *split, const ich_tally *tally, ich_log_row *row,
+                   ich_error *err) {
+    *row = (ich_log_row){.epoch = loop->at.epoch + 1,
                          .split = split,
                          .loss = ich_tally_loss(tally),
-                         .auc = ich_tally_auc(tally),
                          .lr = loop->lr[ICH_GROUP_HEAD] * factor_at(loop, loop->steps - 1),
                          .images = tally->images};
+    return ich_tally_auc(tally, &row->auc, err);
 }
 
 static void tell(const ich_loop *loop, const ich_log_row *row, bool best) {
@@ -404,13 +405,14 @@ static bool note_row(ich_loop *loop, const ich_log_row *row, ich_error *err) {
  * between repeats it from the older checkpoint and writes the same again. */
 static bool finish_epoch(ich_loop *loop, const ich_learner *learner, const ich_tally *val, double seconds,
                          double waited, ich_error *err) {
-    ich_log_row row = row_of(loop, "train", &loop->tally);
+    ich_log_row row;
+    if (!row_of(loop, "train", &loop->tally, &row, err)) return false;
     row.seconds = loop->at.seconds;
     row.waiting = loop->at.waited;
     if (!ich_log_add(&loop->log, &row, err)) return false;
     bool best = true;
     if (learner->validate) {
-        row = row_of(loop, "val", val);
+        if (!row_of(loop, "val", val, &row, err)) return false;
         row.seconds = seconds;
         row.waiting = waited;
         if (!isfinite(row.loss))

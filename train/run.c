@@ -3,6 +3,7 @@
 
 #include "data/csv.h"
 #include "data/file.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,9 +21,10 @@ char *ich_run_path(const char *folder, const char *name, ich_error *err) {
     return path;
 }
 
+/* Without memory to look, it does: a run is not to be taken for none. */
 static bool holds(const char *folder, const char *name) {
     char *path = ich_path_join(folder, name);
-    const bool there = path && ich_path_exists(path);
+    const bool there = !path || ich_path_exists(path);
     free(path);
     return there;
 }
@@ -54,12 +56,14 @@ static void put(FILE *stream, const char *key, const char *value) {
 }
 
 /* Paths are stored absolute: the run may be resumed from another folder. */
-static void put_path(FILE *stream, const char *key, const char *path) {
-    if (!path) return;
+static bool put_path(FILE *stream, const char *key, const char *path, ich_error *err) {
+    if (!path) return true;
     char *here = getcwd(NULL, 0), *absolute = here ? ich_path_join(here, path) : NULL;
-    put(stream, key, absolute ? absolute : path);
+    if (absolute) put(stream, key, absolute);
+    const bool done = absolute || ich_fail(err, "%s: its absolute path cannot be had (%s)", path, strerror(errno));
     free(absolute);
     free(here);
+    return done;
 }
 
 static bool write_request(const ich_train_job *job, const char *verb, ich_error *err) {
@@ -69,10 +73,12 @@ static bool write_request(const ich_train_job *job, const char *verb, ich_error 
     if (done) {
         put(out.stream, "key", "value");
         put(out.stream, "verb", verb);
-        put_path(out.stream, "dataset", job->dataset);
-        put_path(out.stream, "init", job->init);
-        put_path(out.stream, "cache", job->cache);
-        done = ich_output_commit(&out, err);
+        done = put_path(out.stream, "dataset", job->dataset, err) &&
+               put_path(out.stream, "init", job->init, err) && put_path(out.stream, "cache", job->cache, err);
+        if (done)
+            done = ich_output_commit(&out, err);
+        else
+            ich_output_abandon(&out);
     }
     free(path);
     return done;
@@ -137,8 +143,20 @@ static bool make_folders(const char *out, ich_error *err) {
     return done;
 }
 
+/* A killed run leaves the file that it was writing under a temporary name; a checkpoint is as large as that.
+ */
+static void sweep(const char *out) {
+    char *checkpoint = ich_path_join(out, "checkpoint");
+    ich_folder_sweep(out);
+    if (checkpoint) ich_folder_sweep(checkpoint);
+    free(checkpoint);
+}
+
 bool ich_run_claim(const ich_train_job *job, const char *verb, ich_error *err) {
-    if (job->resume) return true;
+    if (job->resume) {
+        sweep(job->out);
+        return true;
+    }
     if (ich_path_exists(job->out) && !ich_path_is_folder(job->out))
         return ich_fail(err, "%s: a file is in the way: --out takes a folder", job->out);
     if (ich_run_exists(job->out)) {
@@ -150,6 +168,7 @@ bool ich_run_claim(const ich_train_job *job, const char *verb, ich_error *err) {
         if (!remove_run(job->out, err)) return false;
     }
     if (!make_folders(job->out, err) || !write_request(job, verb, err)) return false;
+    sweep(job->out);
     char *recipe = ich_run_path(job->out, ICH_RUN_RECIPE, err);
     const bool done = recipe && ich_recipe_write(&job->recipe, recipe, err);
     free(recipe);

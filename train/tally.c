@@ -40,4 +40,8 @@ double ich_tally_loss(const ich_tally *tally) {
     return tally->rows > 0 ? tally->loss / (double)tally->rows : NAN;
 }
 
-double ich_tally_auc(const ich_tally *tally) { return ich_auc(tally->score, tally->label, tally->known); }
+bool ich_tally_auc(const ich_tally *tally, double *auc, ich_error *err) {
+    const ich_figure f = ich_auc(tally->score, tally->label, tally->known);
+    *auc = f.value;
+    return f.why != ich_no_memory || ich_fail(err, "out of memory: an epoch's AUC");
+}

@@ -23,6 +23,7 @@ void ich_tally_clear(ich_tally *tally);
 /* A batch: its mean loss, logits and labels [rows][ICH_LABELS]. */
 void ich_tally_add(ich_tally *tally, int rows, double mean_loss, const float *logits, const float *labels);
 double ich_tally_loss(const ich_tally *tally); /* mean over rows; NaN for none */
-double ich_tally_auc(const ich_tally *tally);  /* NaN where one class is missing */
+/* NaN where one class is missing; false when memory is out. */
+bool ich_tally_auc(const ich_tally *tally, double *auc, ich_error *err);
 
 #endif

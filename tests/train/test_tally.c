@@ -11,6 +11,12 @@
 
 enum { ROOM = 6 };
 
+static double auc_of(const ich_tally *tally) {
+    double auc;
+    assert_true(ich_tally_auc(tally, &auc, NULL));
+    return auc;
+}
+
 static ich_tally tally_of(size_t rows) {
     ich_tally tally;
     ich_error err = {""};
@@ -47,11 +53,11 @@ static void the_loss_is_the_mean_over_rows_not_batches(void **state) {
 static void the_auc_is_of_the_rows_whose_label_is_known(void **state) {
     (void)state;
     ich_tally tally = tally_of(ROOM);
-    assert_true(isnan(ich_tally_auc(&tally)));
+    assert_true(isnan(auc_of(&tally)));
     add(&tally, 3, 0, (float[]){-1, 2, 9}, (float[]){0, 1, NAN});
-    assert_true(ich_tally_auc(&tally) == 1);
+    assert_true(auc_of(&tally) == 1);
     add(&tally, 2, 0, (float[]){3, -9}, (float[]){0, NAN}); /* of the pairs 2 > -1 and 2 > 3, one is right */
-    assert_true(ich_tally_auc(&tally) == 0.5);
+    assert_true(auc_of(&tally) == 0.5);
     assert_int_equal(tally.known, 3);
     assert_int_equal(tally.rows, 5);
     ich_tally_free(&tally);
@@ -61,7 +67,7 @@ static void one_class_alone_has_no_auc(void **state) {
     (void)state;
     ich_tally tally = tally_of(ROOM);
     add(&tally, 3, 0, (float[]){-1, 2, 9}, (float[]){1, 1, NAN});
-    assert_true(isnan(ich_tally_auc(&tally)));
+    assert_true(isnan(auc_of(&tally)));
     ich_tally_free(&tally);
 }
 
@@ -72,9 +78,9 @@ static void a_new_epoch_starts_from_nothing(void **state) {
     tally.images = 40;
     ich_tally_clear(&tally);
     assert_true(tally.rows == 0 && tally.images == 0 && tally.known == 0 && tally.loss == 0);
-    assert_true(isnan(ich_tally_loss(&tally)) && isnan(ich_tally_auc(&tally)));
+    assert_true(isnan(ich_tally_loss(&tally)) && isnan(auc_of(&tally)));
     add(&tally, 2, 1, (float[]){0, 1}, (float[]){0, 1});
-    assert_true(ich_tally_auc(&tally) == 1 && ich_tally_loss(&tally) == 1);
+    assert_true(auc_of(&tally) == 1 && ich_tally_loss(&tally) == 1);
     ich_tally_free(&tally);
 }
 
@@ -83,7 +89,7 @@ static void more_rows_than_planned_do_no_harm(void **state) {
     ich_tally tally = tally_of(2);
     add(&tally, 5, 1, (float[]){0, 1, 2, 3, 4}, (float[]){0, 1, 0, 0, 0});
     assert_int_equal(tally.known, 2);
-    assert_true(ich_tally_auc(&tally) == 1);
+    assert_true(auc_of(&tally) == 1);
     ich_tally_free(&tally);
 }
 
