@@ -27,6 +27,13 @@ find_library(OFSTD_LIBRARY ofstd)
 find_path(DCMTK_INCLUDE dcmtk/dcmdata/dctk.h)
 find_library(OPENJPEG_LIBRARY openjp2)
 find_path(OPENJPEG_INCLUDE openjpeg.h PATH_SUFFIXES openjpeg-2.5 openjpeg-2.4)
+# Optional: the filter of data/sandbox.c; without it decoders have limits alone (libseccomp-dev).
+find_library(SECCOMP_LIBRARY seccomp)
+find_path(SECCOMP_INCLUDE seccomp.h)
+set(ICHOR_SECCOMP)
+if(SECCOMP_LIBRARY AND SECCOMP_INCLUDE)
+  set(ICHOR_SECCOMP ${SECCOMP_LIBRARY})
+endif()
 
 # Several processes on one job; where it is there, unless told otherwise.
 if(CMAKE_CROSSCOMPILING)
@@ -60,7 +67,7 @@ endforeach()
 # What libichor.a leaves for its user to link, beside OpenMP, zlib, C++'s library and libm.
 set(ICHOR_LIBRARIES ${OPENBLAS_LIBRARY} ${NIFTI_LIBRARY} ${ZNZ_LIBRARY} ${INIH_LIBRARY} ${JANSSON_LIBRARY}
                     ${DEFLATE_LIBRARY} ${DCMJPEG_LIBRARY} ${DCMJPLS_LIBRARY} ${DCMDATA_LIBRARY} ${OFLOG_LIBRARY}
-                    ${OFSTD_LIBRARY} ${OPENJPEG_LIBRARY})
+                    ${OFSTD_LIBRARY} ${OPENJPEG_LIBRARY} ${ICHOR_SECCOMP})
 if(ICHOR_MPI)
   list(APPEND ICHOR_LIBRARIES ${MPI_C_LIBRARIES})
 endif()

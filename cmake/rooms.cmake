@@ -7,6 +7,12 @@ target_compile_options(ichor_flags INTERFACE -Wall -Wextra -Werror -Wshadow -Wvl
                        $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
                        -ffp-contract=off -fno-math-errno)
 target_link_libraries(ichor_flags INTERFACE m)
+if(NOT ICHOR_SANITIZE AND NOT ICHOR_TSAN AND NOT ICHOR_FUZZ)
+  include(cmake/hardening.cmake)
+endif()
+if(ICHOR_SANITIZE OR ICHOR_TSAN)
+  target_compile_definitions(ichor_flags INTERFACE ICH_SANITIZED) # compilers say it each in its own way
+endif()
 if(ICHOR_SANITIZE)
   target_compile_options(ichor_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
                          -fno-omit-frame-pointer)

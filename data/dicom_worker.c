@@ -3,6 +3,7 @@
  * a worker that crashes can tell nothing.
  */
 #include "dicom_worker.h"
+#include "sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -54,26 +54,6 @@ typedef struct run {
 
 /* -- inside a worker ------------------------------------------------------------------------------------- */
 
-static void limit(int resource, rlim_t soft) {
-    struct rlimit now;
-    if (getrlimit(resource, &now) != 0) return;
-    now.rlim_cur = soft < now.rlim_max ? soft : now.rlim_max;
-    setrlimit(resource, &now);
-}
-
-/* Address space as it is, and `more`. The address sanitizer maps terabytes of its own, so not with it. */
-static void limit_memory(size_t more) {
-#ifndef __SANITIZE_ADDRESS__
-    long pages = 0;
-    FILE *stream = fopen("/proc/self/statm", "r");
-    const bool known = stream && fscanf(stream, "%ld", &pages) == 1;
-    if (stream) fclose(stream);
-    if (known) limit(RLIMIT_AS, (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + more);
-#else
-    (void)more;
-#endif
-}
-
 /* Of the worker's own instructions alone: a kernel that is short of memory bills a stalled read as its
  * reader's processor time, and no decoder's fault is in there. */
 static void limit_processor(int seconds) {
@@ -110,19 +90,29 @@ static _Noreturn void serve(ich_worker *worker, const ich_work *work) {
     _exit(0);
 }
 
+/* Its socket becomes the first file after the standard ones, and the last: what else the caller has open is
+ * none of a decoder's business, and another worker's socket here would keep that one from seeing its end. */
+static void keep_only(int socket) {
+    enum { KEPT = STDERR_FILENO + 1 };
+    const int away = fcntl(socket, F_DUPFD, KEPT); /* the caller may have had a standard one closed */
+    const int null = open("/dev/null", O_RDWR);    /* decoders print */
+    if (away < 0 || null < 0) _exit(1);
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) dup2(null, i);
+    if (dup2(away, KEPT) < 0) _exit(1);
+    closefrom(KEPT + 1);
+}
+
 /* What the child must change before it touches a file. Signals from the keyboard are for the parent, which
  * lets the tasks that are under way finish. */
-static void settle(pid_t parent, size_t memory) {
+static void settle(ich_worker *worker, int socket, pid_t parent, const ich_work *work) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(0);
     for (int i = 1; i < NSIG; i++) signal(i, SIG_DFL); /* the caller's handlers are not for us */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
-    const int null = open("/dev/null", O_RDWR); /* decoders print */
-    if (null >= 0)
-        for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) dup2(null, i);
-    limit(RLIMIT_CORE, 0);
-    limit_memory(memory);
+    keep_only(socket);
+    worker->socket = STDERR_FILENO + 1;
+    ich_sandbox_enter(work->memory, work->writes);
 }
 
 /* -- workers --------------------------------------------------------------------------------------------- */
@@ -139,11 +129,7 @@ static bool start(run *r, int i) {
         .socket = ends[0], .touched = &r->touched[i], .seconds = r->work->seconds, .task = ICH_NO_ITEM};
     worker->pid = fork();
     if (worker->pid == 0) {
-        for (int other = 0; other < r->n_workers; other++) /* else the others' ends would not be the last */
-            if (r->workers[other].socket >= 0) close(r->workers[other].socket);
-        close(ends[0]);
-        settle(parent, r->work->memory);
-        worker->socket = ends[1];
+        settle(worker, ends[1], parent, r->work);
         serve(worker, r->work);
     }
     close(ends[1]);
@@ -163,6 +149,8 @@ static void describe_death(int status, int seconds, char *text, size_t size) {
     if (number == SIGVTALRM || number == SIGALRM)
         snprintf(text, size, "takes more than %d s to decode: it is damaged, copy it again from its source",
                  number == SIGVTALRM ? seconds : WAITING_SECONDS + seconds);
+    else if (number == SIGSYS)
+        snprintf(text, size, "drives its decoder to a forbidden system call: beware of it, ask its source");
     else
         snprintf(text, size, "crashes its decoder (%s): it is damaged, copy it again from its source",
                  number ? strsignal(number) : "exit");

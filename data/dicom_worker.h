@@ -2,13 +2,13 @@
  *
  * Tasks 0 … n-1 are handed to worker processes, forked when the run begins. Before anything that may hang or
  * crash, a task announces the item (a file) it is about to touch; a worker that dies costs that item, and the
- * task is given out again without it. Each worker has a limit on memory, and each item one on processor time
- * and one on waiting. A worker does not outlive its parent, and leaves no core file (it would hold a
- * patient).
+ * task is given out again without it. Each worker stands in a sandbox (sandbox.h) with a limit on memory, and
+ * each item has one on processor time and one on waiting. A worker does not outlive its parent, and has none
+ * of its files open.
  *
  * What a task finds out it writes into memory that the caller has mapped MAP_SHARED before the run.
  *
- * Calls: fork, setrlimit. Called by: import.
+ * Calls: fork, sandbox. Called by: import.
  */
 #ifndef ICH_DATA_DICOM_WORKER_H
 #define ICH_DATA_DICOM_WORKER_H
@@ -32,6 +32,7 @@ typedef struct ich_work {
     size_t n_tasks;
     int processes;
     size_t memory; /* bytes that a worker may take beyond those it is born with */
+    bool writes;   /* a worker puts files in place; else it can only read */
     int seconds;   /* of processor time that an item may take */
     void *self;    /* handed to all three below */
 

@@ -95,6 +95,7 @@ static void decode(conversion *c, int16_t *volume, int16_t *pair[2], ich_error *
             ich_stack_blend(&c->stack, z, under, above, volume + (size_t)z * slice);
         }
     }
+    ich_dicom_close(&c->open); /* a file may hold all that a worker may take; packing the volume wants some */
     ich_worker_touch(c->worker, ICH_NO_ITEM);
 }
 
@@ -209,6 +210,7 @@ bool ich_import_convert(ich_dicom_job *dj, ich_error *err) {
     const ich_work work = {.n_tasks = dj->n_todo,
                            .processes = dj->job->options->processes,
                            .memory = ich_item_memory + 2 * sizeof(int16_t) * dj->most,
+                           .writes = true,
                            .seconds = ICH_SLICE_SECONDS,
                            .self = dj,
                            .work = convert,

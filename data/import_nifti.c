@@ -191,6 +191,7 @@ static bool convert_all(nifti_import *ni, ich_error *err) {
     const ich_work work = {.n_tasks = ni->n_todo,
                            .processes = ni->job->options->processes,
                            .memory = item_memory,
+                           .writes = true,
                            .seconds = ITEM_SECONDS,
                            .self = ni,
                            .work = convert,

@@ -7,7 +7,7 @@
 #   tools/packages.sh onnx         ONNX Runtime, for the test of export (skipped without it) and as a peer
 set -euo pipefail
 
-build="gcc g++ make cmake pkg-config libopenblas-openmp-dev libnifti-dev libstb-dev libinih-dev libjansson-dev zlib1g-dev libdeflate-dev libdcmtk-dev libopenjp2-7-dev"
+build="gcc g++ make cmake pkg-config libopenblas-openmp-dev libnifti-dev libstb-dev libinih-dev libjansson-dev zlib1g-dev libdeflate-dev libdcmtk-dev libopenjp2-7-dev libseccomp-dev"
 tests="libcmocka-dev clang-format python3-numpy libopenmpi-dev openmpi-bin"
 peers="python3-torch python3-nibabel python3-pil libjemalloc2 libtcmalloc-minimal4"
 

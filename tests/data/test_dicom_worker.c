@@ -1,5 +1,9 @@
 /* What crashes, hangs or takes all memory in a worker process costs the item it was at, and nothing else. */
 #include "data/dicom_worker.h"
+#include "data/file.h"
+#include "data/sandbox.h"
+#include "scratch.h"
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -7,13 +11,31 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 enum { TASKS = 12, ITEMS = 3 }; /* items a task */
 
-typedef enum mischief { NONE, CRASH, HANG, ABORT, EXIT, HOARD, FAIL, CRASH_IDLE, BREAK } mischief;
+typedef enum mischief {
+    NONE,
+    CRASH,
+    HANG,
+    ABORT,
+    EXIT,
+    HOARD,
+    FAIL,
+    CRASH_IDLE,
+    BREAK,
+    CONNECT, /* those of a decoder that somebody else has taken over */
+    EXECUTE,
+    MULTIPLY,
+    KILL_PARENT,
+    RUN_DATA,
+    TRY_ALL_ELSE
+} mischief;
 
 typedef struct world { /* shared with the workers */
     mischief mischief[TASKS * ITEMS];
@@ -28,7 +50,27 @@ typedef struct world { /* shared with the workers */
 
 static world *w;
 
+/* What is refused, but does not kill. Ends the process in a way of its own if anything is granted. */
+static void try_all_else(void) {
+    char path[] = "/tmp/ichor-sandbox-XXXXXX";
+    const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    const bool refused = open(path, O_WRONLY | O_CREAT, 0600) < 0 && unlink("/tmp") < 0 &&
+                         rename(path, "/tmp/other") < 0 && setrlimit(RLIMIT_AS, &all) < 0 && dup(0) < 0 &&
+                         chdir("/") < 0 && fcntl(STDERR_FILENO + 2, F_GETFD) < 0;
+    const int file = open("/dev/null", O_RDONLY);
+    if (!refused || file < 0 || close(file) != 0) abort();
+}
+
 static void do_mischief(mischief m) {
+    char *const words[] = {"true", NULL};
+    if (m == CONNECT) socket(AF_INET, SOCK_STREAM, 0);
+    if (m == EXECUTE) execv("/bin/true", words);
+    if (m == MULTIPLY) fork();
+    if (m == KILL_PARENT) kill(getppid(), SIGUSR1);
+    if (m == RUN_DATA &&
+        mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+        raise(SIGSYS);
+    if (m == TRY_ALL_ELSE) try_all_else();
     if (m == CRASH) raise(SIGSEGV);
     if (m == ABORT) abort();
     if (m == EXIT) _exit(3);
@@ -156,7 +198,7 @@ static void a_hang_costs_one_item(void **state) {
 
 static void all_memory_costs_one_item(void **state) {
     (void)state;
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ICH_SANITIZED
     skip(); /* it has no limit on memory */
 #else
     one_bad_item(HOARD, 2, "crashes its decoder");
@@ -166,6 +208,63 @@ static void all_memory_costs_one_item(void **state) {
 static void a_bad_item_that_is_noticed_is_told(void **state) {
     (void)state;
     one_bad_item(FAIL, 2, "is damaged");
+}
+
+static void a_decoder_that_is_taken_over_cannot_leave(void **state) {
+    (void)state;
+    if (!ich_sandbox_filters()) skip(); /* with a sanitizer, without libseccomp or a kernel that filters */
+    for (mischief m = CONNECT; m <= RUN_DATA; m++) one_bad_item(m, 1, "forbidden system call");
+    const ich_work all = work_of(2);
+    ich_error err = {""};
+    clear(NULL);
+    w->mischief[10] = TRY_ALL_ELSE;
+    if (!ich_work_run(&all, NULL, &err)) fail_msg("%s", err.text);
+    check_rest(0, 0);
+}
+
+/* The limits that it has, as the kernel tells them, and whether it could write a file. */
+static ich_task_end tell_limits(void *self, size_t task, ich_worker *worker, ich_error *why) {
+    char line[200];
+    (void)self, (void)task;
+    FILE *limits = fopen("/proc/self/limits", "r");
+    while (limits && fgets(line, sizeof line, limits)) ich_worker_tell(worker, ICH_NO_ITEM, false, line);
+    if (limits) fclose(limits);
+    return ich_file_write(scratch_path("written"), "x", 1, why) ? ICH_TASK_DONE : ICH_TASK_FAILED;
+}
+
+static struct {
+    unsigned long long processes, files, bytes, cores;
+    bool wrote;
+} seen;
+
+static void see_limit(void *self, size_t task, size_t item, bool bad, const char *line) {
+    (void)self, (void)task, (void)item, (void)bad;
+    sscanf(line, "Max processes %llu", &seen.processes);
+    sscanf(line, "Max open files %llu", &seen.files);
+    sscanf(line, "Max file size %llu", &seen.bytes);
+    sscanf(line, "Max core file size %llu", &seen.cores);
+}
+
+static void see_end(void *self, size_t task, bool done, const char *why) {
+    (void)self, (void)task, (void)why;
+    seen.wrote = done;
+}
+
+static void limits_leave_what_the_work_needs(void **state) {
+    (void)state;
+    for (int writes = 0; writes < 2; writes++) {
+        ich_work one = work_of(1);
+        ich_error err = {""};
+        one.n_tasks = 1, one.writes = writes;
+        one.work = tell_limits, one.told = see_limit, one.ended = see_end;
+        memset(&seen, 0xff, sizeof seen);
+        if (!ich_work_run(&one, NULL, &err)) fail_msg("%s", err.text);
+        assert_int_equal(seen.processes, 0);
+        assert_int_equal(seen.cores, 0);
+        assert_int_equal(seen.files, 32);
+        assert_int_equal(seen.bytes, writes ? one.memory : 0);
+        assert_int_equal(seen.wrote, writes);
+    }
 }
 
 static void many_bad_items_cost_themselves(void **state) {
@@ -216,7 +315,7 @@ static void no_task_is_no_work(void **state) {
 }
 
 static int map(void **state) {
-    (void)state;
+    if (scratch_make(state) != 0) return -1;
     w = mmap(NULL, sizeof *w, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return w == MAP_FAILED ? -1 : 0;
 }
@@ -228,11 +327,13 @@ int main(void) {
         cmocka_unit_test_setup(a_hang_costs_one_item, clear),
         cmocka_unit_test_setup(all_memory_costs_one_item, clear),
         cmocka_unit_test_setup(a_bad_item_that_is_noticed_is_told, clear),
+        cmocka_unit_test_setup(a_decoder_that_is_taken_over_cannot_leave, clear),
+        cmocka_unit_test_setup(limits_leave_what_the_work_needs, clear),
         cmocka_unit_test_setup(many_bad_items_cost_themselves, clear),
         cmocka_unit_test_setup(a_crash_outside_of_any_item_costs_the_task, clear),
         cmocka_unit_test_setup(a_full_disk_ends_the_run, clear),
         cmocka_unit_test_setup(a_stop_finishes_what_has_begun_and_begins_nothing, clear),
         cmocka_unit_test_setup(no_task_is_no_work, clear),
     };
-    return cmocka_run_group_tests(tests, map, NULL);
+    return cmocka_run_group_tests(tests, map, scratch_remove);
 }

@@ -254,7 +254,7 @@ static void check_refusals(const char *out, size_t least) {
         if (strlen(ich_csv_cell(&csv, i, 0)) < 3 || strlen(ich_csv_cell(&csv, i, 2)) < 10)
             fail_msg("'%s' is refused for '%s'", ich_csv_cell(&csv, i, 0), ich_csv_cell(&csv, i, 2));
     ich_csv_free(&csv);
-#ifndef __SANITIZE_ADDRESS__
+#ifndef ICH_SANITIZED
     struct rusage used;
     getrusage(RUSAGE_CHILDREN, &used);
     assert_true(used.ru_maxrss < 1 << 20); /* KiB */

@@ -41,7 +41,7 @@ static long release_prints(void) {
 
 /* An address space of 1 GiB; the address sanitizer's shadow needs more. */
 static void limit_memory(void) {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef ICH_SANITIZED
     const struct rlimit limit = {1 << 30, 1 << 30};
     assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
 #endif

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef ICH_SANITIZED
 #include <sanitizer/asan_interface.h>
 #else /* the guard zones catch writes; the address sanitizer also makes reading them an error */
 #define ASAN_POISON_MEMORY_REGION(address, bytes)   ((void)(address), (void)(bytes))
