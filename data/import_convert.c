@@ -95,6 +95,7 @@ static void decode(conversion *c, int16_t *volume, int16_t *pair[2], ich_error *
             ich_stack_blend(&c->stack, z, under, above, volume + (size_t)z * slice);
         }
     }
+    ich_dicom_close(&c->open); /* what the last file took, packing the volume may need */
     ich_worker_touch(c->worker, ICH_NO_ITEM);
 }
 
