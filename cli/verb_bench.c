@@ -3,8 +3,10 @@
 
 #include "layers/zoo.h"
 #include "stop.h"
+#include "tensor/ranks.h"
 #include "train/bench.h"
 #include "train/bench_ops.h"
+#include "train/bench_ranks.h"
 #include <math.h>
 #include <string.h>
 
@@ -48,7 +50,7 @@ static const ich_arg bench_args[] = {
      .kind = ICH_ARG_REAL,
      .offset = offsetof(bench_options, seconds),
      .hi = 86400,
-     .help = "time to measure for, at least [model: 10; ops: 0.2 each]"},
+     .help = "time to measure for, at least [model: 10; ops: 0.2 each; ranks: 1 each]"},
     {.name = "filter",
      .value = "S",
      .kind = ICH_ARG_TEXT,
@@ -87,11 +89,23 @@ static int bench_ops(ich_command *command) {
     return ich_command_printed(command, ICH_DONE);
 }
 
+static int bench_ranks(ich_command *command) {
+    const bench_options *o = command->values;
+    ich_error err = {0};
+    if (ich_ranks() == 1)
+        return ich_misuse(command,
+                          "ranks: start it with 'mpirun -np N', N at least 2 ('ichor --version' tells "
+                          "whether this program knows MPI)");
+    if (!ich_bench_ranks(isnan(o->seconds) ? 1 : o->seconds, stdout, &err))
+        return ich_complain(command, ICH_FAILED, "%s", err.text);
+    return ich_command_printed(command, ICH_DONE);
+}
+
 /* What there is to measure. */
 static const struct subject {
     const char *name;
     int (*run)(ich_command *command);
-} subjects[] = {{"model", bench_model}, {"ops", bench_ops}};
+} subjects[] = {{"model", bench_model}, {"ops", bench_ops}, {"ranks", bench_ranks}};
 enum { SUBJECTS = sizeof subjects / sizeof *subjects };
 
 static const char *subject_name(const void *list, int i) {
@@ -101,8 +115,12 @@ static const char *subject_name(const void *list, int i) {
 
 static int bench(ich_command *command) {
     const char *word = command->words[0];
-    for (int i = 0; i < SUBJECTS; i++)
-        if (!strcmp(subjects[i].name, word)) return subjects[i].run(command);
+    for (int i = 0; i < SUBJECTS; i++) {
+        if (strcmp(subjects[i].name, word) != 0) continue;
+        if (ich_ranks() > 1 && subjects[i].run != bench_ranks)
+            return ich_misuse(command, "%s: runs in one process: start it without mpirun", word);
+        return subjects[i].run(command);
+    }
     const char *near = ich_nearest(word, subject_name, NULL);
     if (near) return ich_misuse(command, "cannot measure '%s': did you mean '%s'?", word, near);
     return ich_misuse(command, "cannot measure '%s'", word);
@@ -113,13 +131,16 @@ const ich_verb ich_verb_bench = {
     .group = "Measuring",
     .form = "model --arch A --mode train|infer",
     .summary = "measure images a second and memory on this machine",
-    .more = "Prints a CSV header and a row: arch,mode,batch,size,threads,images_per_second,rss_mib; rss is "
-            "the peak "
-            "less what the process held before the model was built.",
+    .more =
+        "Prints a CSV header and a row: arch,mode,batch,size,threads,images_per_second,rss_mib; rss is "
+        "the peak "
+        "less what the process held before the model was built. 'bench ops' measures every kernel, 'mpirun "
+        "-np N ichor bench ranks' the sums over processes.",
     .min_words = 1,
     .max_words = 1,
     .args = bench_args,
     .defaults = &bench_defaults,
     .size = sizeof bench_defaults,
+    .ranks = true,
     .run = bench,
 };
