@@ -109,7 +109,7 @@ def busy(rows, rank, step):
 
 def main():
     os.chdir(tempfile.mkdtemp())
-    run(1, 2, "synth", "d", "--studies", "12", "--size", str(args.size), "--prevalence", "0.5", "--seed", "1")
+    run(1, 2, "synth", "d", "--studies", "6", "--size", str(args.size), "--prevalence", "0.5", "--seed", "1")
     kinds = {"1 rank × 1 thread": (1, 1), "1 rank × 2 threads": (1, 2), "2 ranks × 1 thread": (2, 1)}
     speeds = {k: [] for k in kinds}
     for r in range(args.rounds):
@@ -130,7 +130,7 @@ def main():
           f"{1e3 * update:.0f} ms; sums on their way for {1e3 * on_the_way:.0f} ms, waited for {1e3 * wait:.0f} ms")
 
     # -- the same loss curve
-    more = ("--epochs", "6", "--size", "64", "--arch", "resnet18")
+    more = ("--epochs", "10", "--size", "64", "--arch", "resnet18")
     small = lambda folder, ranks, *extra: run(ranks, 1, "pretrain", "d", "--out", folder, "--batch", "32", "--cache",
                                               "cache64", *more, *extra)
     small("two", 2), small("parts", 1, "--parts", "2"), small("one", 1)
