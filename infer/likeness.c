@@ -1,5 +1,6 @@
 #include "infer/likeness.h"
 
+#include "data/text.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,19 +83,12 @@ void ich_likeness_learn(ich_likeness *l, const ich_preprocess *p, const ich_look
 }
 
 char *ich_likeness_text(const ich_likeness *l, ich_error *err) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (stream) {
-        fprintf(stream, "%d", l->studies);
-        for (int t = 0; t < l->traits; t++)
-            fprintf(stream, " %.9g %.9g %.9g %.9g", l->low[t], l->high[t], l->sum[t], l->squares[t]);
-        const bool whole = !ferror(stream);
-        if (fclose(stream) == 0 && whole && text) return text;
-    }
-    free(text);
-    ich_fail(err, "no memory for the statistics of the inputs");
-    return NULL;
+    ich_text text;
+    if (!ich_text_open(&text, "the statistics of the inputs", err)) return NULL;
+    fprintf(text.stream, "%d", l->studies);
+    for (int t = 0; t < l->traits; t++)
+        fprintf(text.stream, " %.9g %.9g %.9g %.9g", l->low[t], l->high[t], l->sum[t], l->squares[t]);
+    return ich_text_close(&text, err);
 }
 
 bool ich_likeness_parse(ich_likeness *l, const ich_preprocess *p, const char *text, ich_error *err) {

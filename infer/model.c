@@ -3,6 +3,7 @@
 #include "data/file.h"
 #include "data/labels.h"
 #include "data/safetensors.h"
+#include "data/text.h"
 #include "layers/zoo.h"
 #include "tensor/arena.h"
 #include <math.h>
@@ -153,17 +154,10 @@ bool ich_model_set_meta(ich_model *model, const char *key, const char *value, ic
 /* -- saving -------------------------------------------------------------------------------------------- */
 
 static char *recipe_text(const ich_recipe *recipe, ich_error *err) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (stream != NULL) {
-        ich_recipe_print(recipe, stream);
-        const bool whole = !ferror(stream);
-        if (fclose(stream) == 0 && whole && text) return text;
-    }
-    free(text);
-    ich_fail(err, "no memory for the recipe's text");
-    return NULL;
+    ich_text text;
+    if (!ich_text_open(&text, "the recipe's text", err)) return NULL;
+    ich_recipe_print(recipe, text.stream);
+    return ich_text_close(&text, err);
 }
 
 static ich_st_tensor *list_tensors(const ich_model *model, ich_error *err) {

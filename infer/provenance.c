@@ -1,6 +1,7 @@
 #include "infer/provenance.h"
 
 #include "data/hash.h"
+#include "data/text.h"
 #include "infer/inspect.h"
 #include "tensor/kernels.h"
 #include <ctype.h>
@@ -50,17 +51,10 @@ static void put_chain(const ich_model *model, FILE *out) {
 
 /* The chain as text in fresh memory. */
 static char *chain_text(const ich_model *model, ich_error *err) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (stream) {
-        put_chain(model, stream);
-        const bool whole = !ferror(stream);
-        if (fclose(stream) == 0 && whole && text) return text;
-    }
-    free(text);
-    ich_fail(err, "no memory for a model's provenance");
-    return NULL;
+    ich_text text;
+    if (!ich_text_open(&text, "a model's provenance", err)) return NULL;
+    put_chain(model, text.stream);
+    return ich_text_close(&text, err);
 }
 
 bool ich_provenance_inherit(ich_model *model, const ich_model *parent, ich_error *err) {

@@ -3,6 +3,7 @@
 #include "data/csv.h"
 #include "data/file.h"
 #include "data/labels.h"
+#include "data/text.h"
 #include "infer/picture.h"
 #include "infer/report_pictures.h"
 #include "infer/scans.h"
@@ -358,7 +359,7 @@ static const ich_scan *find_scan(const page *p, const study *s) {
     return bsearch(&key, p->scans.scans, p->scans.count, sizeof key, by_id);
 }
 
-/* The pictures of study i as JSON in fresh memory, NULL if there is none. `why`: what of them is missing. */
+/* The pictures of study i as JSON in fresh memory, NULL without memory. `why`: what of them is missing. */
 static char *describe_pictures(const page *p, size_t i, ich_error *why) {
     const study *s = &p->studies[i];
     const size_t n = s->end - s->begin, share = p->options->picture_budget / p->study_table.n_rows;
@@ -366,20 +367,15 @@ static char *describe_pictures(const page *p, size_t i, ich_error *why) {
     int *index = calloc(n ? n : 1, sizeof *index);
     double *attention = calloc(n ? n : 1, sizeof *attention);
     char *json = NULL;
-    size_t size;
-    FILE *stream = index && attention ? open_memstream(&json, &size) : NULL;
-    if (stream) {
+    ich_text text;
+    if (index && attention && ich_text_open(&text, "pictures", NULL)) {
         for (size_t t = 0; t < n; t++) {
             index[t] = p->slices[s->begin + t].index;
             attention[t] = p->slices[s->begin + t].attention;
         }
         const ich_report_stack stack = {s->id, scan ? scan->path : NULL, p->heatmaps, n, index, attention};
-        ich_report_pictures(stream, &stack, share, why);
-        const bool failed = ferror(stream) != 0;
-        if (fclose(stream) != 0 || failed) { /* json is NULL where the last of it found no memory */
-            free(json);
-            json = NULL;
-        }
+        ich_report_pictures(text.stream, &stack, share, why);
+        json = ich_text_close(&text, NULL);
     }
     free(index);
     free(attention);

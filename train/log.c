@@ -2,6 +2,7 @@
 #include "log.h"
 
 #include "data/file.h"
+#include "data/text.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,22 +19,17 @@ static void put_figure(FILE *stream, double value) {
 }
 
 bool ich_log_add(ich_log *log, const ich_log_row *row, ich_error *err) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (!stream) return ich_fail(err, "no memory for the log");
-    fprintf(stream, "%s%d,%s", ich_log_text(log), row->epoch, row->split);
-    put_figure(stream, row->loss);
-    put_figure(stream, row->auc);
-    fprintf(stream, ",%.6g,%.3f,%.3f,%.1f\n", row->lr, row->seconds, row->waiting,
+    ich_text text;
+    if (!ich_text_open(&text, "the log", err)) return false;
+    fprintf(text.stream, "%s%d,%s", ich_log_text(log), row->epoch, row->split);
+    put_figure(text.stream, row->loss);
+    put_figure(text.stream, row->auc);
+    fprintf(text.stream, ",%.6g,%.3f,%.3f,%.1f\n", row->lr, row->seconds, row->waiting,
             row->seconds > 0 ? (double)row->images / row->seconds : 0.0);
-    const bool whole = !ferror(stream);
-    if (fclose(stream) != 0 || !whole || !text) {
-        free(text);
-        return ich_fail(err, "no memory for the log");
-    }
+    char *longer = ich_text_close(&text, err);
+    if (!longer) return false;
     free(log->text);
-    log->text = text;
+    log->text = longer;
     return true;
 }
 
