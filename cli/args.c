@@ -58,7 +58,8 @@ int ich_complain(ich_command *command, int status, const char *format, ...) {
     return complain(command, status, text);
 }
 
-static int misuse(ich_command *command, const char *format, va_list args) {
+__attribute__((format(printf, 2, 0))) static int misuse(ich_command *command, const char *format,
+                                                        va_list args) {
     char what[700], text[1024];
     const char *verb = command->verb->name;
     vsnprintf(what, sizeof what, format, args);

@@ -48,8 +48,15 @@
 
 #define ICH_INLINE          static inline __attribute__((always_inline))
 #define ICH_STRINGIFY(text) #text
-/* Unrolls the next loop completely; for loops over registers. */
-#define ICH_UNROLL _Pragma("GCC unroll 64")
+/* ICH_UNROLL: unrolls the next loop completely; for loops over registers. ICH_NO_OVERLAP: what the next loop
+ * reads it does not write at another index. */
+#ifdef __clang__
+#define ICH_UNROLL     _Pragma("unroll")
+#define ICH_NO_OVERLAP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define ICH_UNROLL     _Pragma("GCC unroll 64")
+#define ICH_NO_OVERLAP _Pragma("GCC ivdep")
+#endif
 
 typedef float ich_vec __attribute__((vector_size(4 * ICH_LANES)));
 /* The same for any address: float arrays alias it and need no alignment. */

@@ -19,7 +19,7 @@ enum { PIECE = 16384 };
                                                                            begin += PIECE)
 #define FOR_ELEMENTS(n, i)                                                                                   \
     const size_t end = (n)-begin < PIECE ? (n) : begin + PIECE;                                              \
-    _Pragma("GCC ivdep") for (size_t i = begin; i < end; i++)
+    ICH_NO_OVERLAP for (size_t i = begin; i < end; i++)
 
 void ICH_ISA(ich_relu)(size_t n, const float *x, float *y) {
     FOR_PIECES(n) { FOR_ELEMENTS(n, i) y[i] = x[i] < 0 ? 0 : x[i]; }

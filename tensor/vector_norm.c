@@ -151,9 +151,7 @@ void ICH_ISA(ich_channel_sum)(int64_t rows, int c, const float *x, float *sum, f
 
 ICH_INLINE void piece_affine(int64_t rows, int c, const float *x, int ldx, const float *scale,
                              const float *shift, const float *add, bool relu, float *y) {
-    for (int64_t i = 0; i < rows; i++)
-#pragma GCC ivdep
-        for (int j = 0; j < c; j++) {
+    for (int64_t i = 0; i < rows; i++) ICH_NO_OVERLAP for (int j = 0; j < c; j++) {
             float z = x[i * ldx + j] * scale[j] + shift[j];
             if (add) z += add[i * c + j];
             y[i * c + j] = relu && z < 0 ? 0 : z;
@@ -232,9 +230,7 @@ ICH_INLINE void piece_gradient(int64_t rows, int c, const float *x, int ldx, con
                                const coefficients *k, float *dx, bool accumulate, float *d_add,
                                bool accumulate_add) {
     const float *mean = k->mean, *gain = k->gain, *slope = k->slope, *level = k->level;
-    for (int64_t i = 0; i < rows; i++)
-#pragma GCC ivdep
-        for (int j = 0; j < c; j++) {
+    for (int64_t i = 0; i < rows; i++) ICH_NO_OVERLAP for (int j = 0; j < c; j++) {
             const int64_t at = i * c + j, in = i * ldx + j;
             const float dz = y && !(y[at] > 0) ? 0 : dy[at];
             const float back = dx ? gain[j] * dz + slope[j] * (x[in] - mean[j]) + level[j] : 0;

@@ -68,8 +68,7 @@ static void max_pool_backward_pixel(const ich_pool_shape *p, const float *dy, co
             if (row < 0 || column < 0) continue;
             float *to = dx + pixel(p->h, p->w, p->c, n, row, column);
             int place = r * p->r + s;
-#pragma GCC ivdep
-            for (int c = 0; c < p->c; c++) to[c] += argmax[c] == place ? dy[c] : 0;
+            ICH_NO_OVERLAP for (int c = 0; c < p->c; c++) to[c] += argmax[c] == place ? dy[c] : 0;
         }
 }
 
@@ -94,8 +93,7 @@ void ICH_ISA(ich_global_average)(int n, int pixels, int c, const float *x, float
         const float *image = x + (size_t)i * (size_t)pixels * (size_t)c;
         memset(mean, 0, (size_t)c * sizeof *mean);
         for (int p = 0; p < pixels; p++)
-#pragma GCC ivdep
-            for (int j = 0; j < c; j++) mean[j] += image[(size_t)p * (size_t)c + (size_t)j];
+            ICH_NO_OVERLAP for (int j = 0; j < c; j++) mean[j] += image[(size_t)p * (size_t)c + (size_t)j];
         for (int j = 0; j < c; j++) mean[j] /= (float)pixels;
     }
 }
@@ -108,7 +106,8 @@ void ICH_ISA(ich_global_average_backward)(int n, int pixels, int c, const float 
         for (int p = 0; p < pixels; p++) {
             const float *from = dy + (size_t)i * (size_t)c;
             float *to = dx + ((size_t)i * (size_t)pixels + (size_t)p) * (size_t)c;
-#pragma GCC ivdep
-            for (int j = 0; j < c; j++) to[j] = accumulate ? to[j] + from[j] * share : from[j] * share;
+            ICH_NO_OVERLAP for (int j = 0; j < c; j++) {
+                to[j] = accumulate ? to[j] + from[j] * share : from[j] * share;
+            }
         }
 }

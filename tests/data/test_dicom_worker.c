@@ -79,7 +79,8 @@ static void do_mischief(mischief m) {
         }
     if (m == HOARD)
         for (;;) {
-            char *more = malloc(1 << 24);
+            char *volatile more =
+                malloc(1 << 24); /* volatile: else clang sees through it, and takes nothing */
             if (!more) raise(SIGSEGV);
             for (int i = 0; i < 1 << 24; i += 4096) more[i] = 1;
         }

@@ -207,7 +207,7 @@ static void the_log_has_a_row_for_each_epoch_and_split(void **state) {
     assert_int_equal(csv.n_rows, 2 * EPOCHS);
     double lr_before = 1;
     for (size_t row = 0; row < csv.n_rows; row++) {
-        double epoch, loss, lr, expected = row % 2 ? val[row / 2] : 0;
+        double epoch = 0, loss = 0, lr = 0, expected = row % 2 ? val[row / 2] : 0;
         for (int i = 0; row % 2 == 0 && i < STEPS; i++)
             expected += 1.0 / ((double)(row / 2) * STEPS + i + 1) / STEPS;
         assert_true(ich_csv_number(&csv, row, ich_csv_column(&csv, "epoch"), &epoch, &err) &&
