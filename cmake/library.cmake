@@ -42,8 +42,9 @@ add_library(Ichor::ichor ALIAS ichor_shared)
 
 # -- installed -----------------------------------------------------------------------------------------------------
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Ichor)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME development) # what is not said to be of program or library
 install(DIRECTORY ${PROJECT_BINARY_DIR}/include/ichor DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(TARGETS ichor_shared EXPORT IchorTargets)
+install(TARGETS ichor_shared EXPORT IchorTargets LIBRARY COMPONENT library NAMELINK_COMPONENT development)
 install(TARGETS ichor_static EXPORT IchorStaticTargets)
 install(EXPORT IchorTargets NAMESPACE Ichor:: DESTINATION ${package_dir})
 install(EXPORT IchorStaticTargets NAMESPACE Ichor:: DESTINATION ${package_dir})
@@ -65,16 +66,17 @@ endforeach()
 get_filename_component(pc_openblas ${OPENBLAS_LIBRARY} DIRECTORY)
 configure_file(cmake/ichor.pc.in ichor.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/ichor.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/ichor)
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/ichor COMPONENT program)
 install(FILES python/ichor.py DESTINATION ${CMAKE_INSTALL_DATADIR}/ichor/python)
 
 # -- manual pages, out of the program's own help; completion, which asks it ----------------------------------------
 set(manual ${PROJECT_BINARY_DIR}/man1)
 add_custom_command(
   OUTPUT ${manual}/ichor.1
-  COMMAND bash ${PROJECT_SOURCE_DIR}/tools/manual.sh $<TARGET_FILE:ichor> ${manual}
+  COMMAND bash ${PROJECT_SOURCE_DIR}/tools/manual.sh ${manual} ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:ichor>
   DEPENDS ichor ${PROJECT_SOURCE_DIR}/tools/manual.sh VERBATIM)
 add_custom_target(ichor_manual ALL DEPENDS ${manual}/ichor.1)
-install(DIRECTORY ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR})
-install(FILES tools/completion.bash RENAME ichor DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(DIRECTORY ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT program)
+install(FILES tools/completion.bash RENAME ichor COMPONENT program
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DATADIR}/ichor PATTERN .clang-format EXCLUDE) # the course

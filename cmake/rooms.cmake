@@ -7,7 +7,10 @@ target_compile_options(ichor_flags INTERFACE -Wall -Wextra -Werror -Wshadow -Wvl
                        $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
                        # clang turns this one on again behind a target's own -Wno-; gcc sees to it
                        $<$<C_COMPILER_ID:Clang>:SHELL:-Wno-missing-field-initializers>
-                       -ffp-contract=off -fno-math-errno)
+                       -ffp-contract=off -fno-math-errno
+                       # a release names no folder of whoever built it: same sources, same bytes
+                       $<$<CONFIG:Release>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.>
+                       $<$<CONFIG:Release>:-ffile-prefix-map=${PROJECT_BINARY_DIR}=build>)
 target_link_libraries(ichor_flags INTERFACE m)
 if(NOT ICHOR_SANITIZE AND NOT ICHOR_TSAN AND NOT ICHOR_FUZZ)
   include(cmake/hardening.cmake)

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Writes ichor.1 and a page for each verb out of the program's own help.
-#   tools/manual.sh ICHOR FOLDER
+#   tools/manual.sh FOLDER ICHOR...      ICHOR: the program, with the emulator before it that it may need
 set -euo pipefail
-ichor=$1 folder=$2
-version=$("$ichor" --version | head -n 1)
+folder=$1
+ichor=("${@:2}")
+version=$("${ichor[@]}" --version | head -n 1)
 export ARGP_HELP_FMT=rmargin=4000 # one line an option: man does the wrapping
 mkdir -p "$folder"
 
 # Text as roff wants it: no command at a line's start, hyphens that can be copied.
 roff='function roff(text) { gsub(/\\/, "\\e", text); gsub(/-/, "\\-", text); sub(/^[.\x27]/, "\\\\\\&&", text); return text }'
 
-verbs=$("$ichor" --help | sed -n 's/^  \([a-z-]*\) .*/\1/p')
-"$ichor" --help | awk -v version="$version" "$roff"'
+verbs=$("${ichor[@]}" --help | sed -n 's/^  \([a-z-]*\) .*/\1/p')
+"${ichor[@]}" --help | awk -v version="$version" "$roff"'
     NR == 1 { synopsis = substr($0, 8) }
     NR == 2 {
         printf ".TH ICHOR 1 \"\" \"%s\"\n.SH NAME\nichor \\- weakly supervised detection of hemorrhage on head CT\n", version
@@ -23,7 +24,7 @@ verbs=$("$ichor" --help | sed -n 's/^  \([a-z-]*\) .*/\1/p')
     END { printf ".SH SEE ALSO\n%s\n", substr(list, 3) }' >"$folder/ichor.1"
 
 for verb in $verbs; do
-    "$ichor" "$verb" --help | awk -v verb="$verb" -v version="$version" "$roff"'
+    "${ichor[@]}" "$verb" --help | awk -v verb="$verb" -v version="$version" "$roff"'
         function heading(text) { if (!begun) printf ".SH OPTIONS\n"; begun = 1; if (text != "") printf ".SS %s\n", roff(text) }
         NR == 1 { synopsis = substr($0, 8); next }
         NR == 2 {

@@ -4,12 +4,18 @@
 #   tools/packages.sh build tests  and what its tests need
 #   tools/packages.sh peers        what the benchmarks measure Ichor against
 #   tools/packages.sh browser      what the report's test in a browser needs; without it that test is skipped
+#   tools/packages.sh clang        clang, which the whole project builds with, too (tools/other_compilers.sh)
+#   tools/packages.sh arm64        to build for arm64 and run that here (tools/arm64.sh)
+#   tools/packages.sh release      to make and try packages (tools/release.sh)
 #   tools/packages.sh onnx         ONNX Runtime, for the test of export (skipped without it) and as a peer
 set -euo pipefail
 
 build="gcc g++ make cmake pkg-config libopenblas-openmp-dev libnifti-dev libstb-dev libinih-dev libjansson-dev zlib1g-dev libdeflate-dev libdcmtk-dev libopenjp2-7-dev libseccomp-dev"
 tests="libcmocka-dev clang-format python3-numpy libopenmpi-dev openmpi-bin"
 peers="python3-torch python3-nibabel python3-pil libjemalloc2 libtcmalloc-minimal4"
+clang="clang libomp-dev"
+arm64="mmdebstrap g++-aarch64-linux-gnu qemu-user"
+release="dpkg-dev mmdebstrap"
 
 # node comes from elsewhere on some machines, and then brings its own npm
 node=
@@ -21,6 +27,9 @@ for set in "$@"; do
     build) wanted+=($build) ;;
     tests) wanted+=($tests) ;;
     peers) wanted+=($peers $node) ;;
+    clang) wanted+=($clang) ;;
+    arm64) wanted+=($arm64) ;;
+    release) wanted+=($release) ;;
     browser)
         from_npm+=(tests/browser)
         wanted+=(chromium $node)
@@ -29,7 +38,7 @@ for set in "$@"; do
         from_npm+=(benchmarks)
         wanted+=($node)
         ;;
-    *) echo "tools/packages.sh: '$set' is not a set of packages; use build, tests, peers, browser, onnx" >&2; exit 2 ;;
+    *) echo "tools/packages.sh: '$set' is not a set of packages; use build, tests, peers, browser, onnx, clang, arm64, release" >&2; exit 2 ;;
     esac
 done
 
