@@ -5,6 +5,7 @@
 #include "layers/zoo.h"
 #include "stop.h"
 #include "train/finetune.h"
+#include "train/keep.h"
 #include "train/pretrain.h"
 #include "train/run.h"
 #include <math.h>
@@ -17,9 +18,10 @@ typedef struct train_options {
     bool force;
     int timeline;
     double checkpoint_minutes;
+    int keep_checkpoints;
 } train_options;
 
-static const train_options train_defaults = {.checkpoint_minutes = 5};
+static const train_options train_defaults = {.checkpoint_minutes = 5, .keep_checkpoints = ICH_KEEP_USUAL};
 
 static const ich_arg train_args[] = {
     {.name = "out",
@@ -54,6 +56,13 @@ static const ich_arg train_args[] = {
      .offset = offsetof(train_options, checkpoint_minutes),
      .hi = 1e6,
      .help = "minutes between checkpoints inside an epoch; 0: only at its end [5]"},
+    {.name = "keep-checkpoints",
+     .value = "N",
+     .kind = ICH_ARG_INT,
+     .offset = offsetof(train_options, keep_checkpoints),
+     .lo = 1,
+     .hi = ICH_KEEP_MOST,
+     .help = "newest checkpoints that stay, for the case that the last is damaged [3]"},
     {.name = "timeline",
      .value = "N",
      .kind = ICH_ARG_INT,
@@ -177,6 +186,7 @@ static int learn(ich_command *command, const training *t, ich_train_job *job) {
         return ich_misuse(command, "%s", err.text);
     job->checkpoint_minutes = ((const train_options *)command->values)->checkpoint_minutes;
     job->timeline = ((const train_options *)command->values)->timeline;
+    job->keep_checkpoints = ((const train_options *)command->values)->keep_checkpoints;
     job->progress = &command->ui.progress;
     job->stop = ich_stop_flag();
     if (!t->learn(job, &result, &err)) return ich_complain(command, ICH_FAILED, "%s", err.text);

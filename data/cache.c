@@ -17,12 +17,12 @@
 #include <unistd.h>
 
 enum {
-    VERSION = 1, /* of this layout and of what preprocessing computes: raise it with either */
+    VERSION = 2, /* of this layout and of what preprocessing computes: raise it with either */
     MOST_SLICES = 1 << 14,
     NAME_ID = 100, /* characters of the study_id in a file's name */
 };
 
-/* The file: this, int32_t stored[slices], uint8_t [slices][size][size][channels]. */
+/* The file: this, int32_t stored[slices], uint8_t [slices][size][size][channels], uint64_t sums[slices]. */
 typedef struct head {
     char magic[8];
     uint32_t version, slices, size, channels;
@@ -77,6 +77,11 @@ static size_t slice_offset(const ich_preprocess *p, int slices, int slice) {
     return sizeof(head) + (size_t)slices * sizeof(int32_t) + (size_t)slice * slice_bytes(p);
 }
 
+/* The end of the last slice: where the sums begin. */
+static size_t sum_offset(const ich_preprocess *p, int slices, int slice) {
+    return slice_offset(p, slices, slices) + (size_t)slice * sizeof(uint64_t);
+}
+
 static uint64_t checksum(const head *h, const int *stored) {
     return ich_fnv(ich_fnv(ich_fnv_start, h, offsetof(head, checksum)), stored, h->slices * sizeof *stored);
 }
@@ -97,7 +102,7 @@ static bool looks_right(int file, const ich_preprocess *p, head *h) {
     return fstat(file, &info) == 0 && read_at(file, h, sizeof *h, 0) &&
            memcmp(h->magic, magic, sizeof magic) == 0 && h->version == VERSION && h->slices >= 1 &&
            h->slices <= MOST_SLICES && h->size == (uint32_t)p->size && h->channels == (uint32_t)p->channels &&
-           (size_t)info.st_size == slice_offset(p, (int)h->slices, (int)h->slices);
+           (size_t)info.st_size == sum_offset(p, (int)h->slices, (int)h->slices);
 }
 
 /* The stored slice indices of a whole and right file in fresh memory, or NULL. */
@@ -127,7 +132,7 @@ typedef struct result {
 } result;
 
 static outcome write_file(const char *path, const ich_preprocess *p, const ich_volume *volume, uint64_t hash,
-                          const int *stored, uint8_t *bytes, ich_error *err) {
+                          const int *stored, uint64_t *sums, uint8_t *bytes, ich_error *err) {
     head h = {.version = VERSION,
               .slices = (uint32_t)volume->slices,
               .size = (uint32_t)p->size,
@@ -145,11 +150,15 @@ static outcome write_file(const char *path, const ich_preprocess *p, const ich_v
             return UNREADABLE;
         }
         fwrite(bytes, 1, slice_bytes(p), out.stream);
+        sums[z] = ich_fnv(ich_fnv_start, bytes, slice_bytes(p));
     }
+    fwrite(sums, sizeof *sums, h.slices, out.stream);
     return ich_output_commit(&out, err) ? READY : UNWRITABLE;
 }
 
-static outcome decode(ich_cache *cache, size_t i, const char *source, uint64_t hash, ich_error *err) {
+/* Writes cache->path[i] anew; *stored and *slices only where it succeeds. */
+static outcome decode(const ich_cache *cache, size_t i, int **stored, int *slices, ich_error *err) {
+    const char *source = cache->dataset->studies[i].path;
     ich_volume volume;
     if (!ich_volume_read(&volume, source, err)) return UNREADABLE;
     if (volume.slices > MOST_SLICES) {
@@ -159,33 +168,38 @@ static outcome decode(ich_cache *cache, size_t i, const char *source, uint64_t h
         return UNREADABLE;
     }
     outcome got = UNREADABLE;
-    int *stored = ich_new((size_t)volume.slices, sizeof *stored, source, err);
-    uint8_t *bytes = stored ? ich_new(slice_bytes(&cache->preprocess), 1, source, err) : NULL;
+    const size_t n = (size_t)volume.slices;
+    int *order = ich_new(n, sizeof *order, source, err);
+    uint64_t *sums = order ? ich_new(n, sizeof *sums, source, err) : NULL;
+    uint8_t *bytes = sums ? ich_new(slice_bytes(&cache->preprocess), 1, source, err) : NULL;
     if (bytes) {
-        for (int z = 0; z < volume.slices; z++) stored[z] = ich_volume_stored_slice(&volume, z);
-        got = write_file(cache->path[i], &cache->preprocess, &volume, hash, stored, bytes, err);
+        for (int z = 0; z < volume.slices; z++) order[z] = ich_volume_stored_slice(&volume, z);
+        got = write_file(cache->path[i], &cache->preprocess, &volume, cache->fingerprint[i], order, sums,
+                         bytes, err);
     }
     if (got == READY) {
-        cache->slices[i] = volume.slices;
-        cache->stored[i] = stored;
-    } else {
-        free(stored);
+        *slices = volume.slices;
+        *stored = order;
+        order = NULL;
     }
+    free(order);
+    free(sums);
     free(bytes);
     ich_volume_free(&volume);
     return got;
 }
 
-static outcome make_study(ich_cache *cache, size_t i, const ich_study *study, ich_error *err) {
-    uint64_t hash;
-    if (!fingerprint(study, &cache->preprocess, &hash, err)) return UNREADABLE;
-    cache->path[i] = file_name(cache->folder, study->study_id, hash);
+static outcome make_study(ich_cache *cache, size_t i, ich_error *err) {
+    const ich_study *study = &cache->dataset->studies[i];
+    uint64_t *hash = &cache->fingerprint[i];
+    if (!fingerprint(study, &cache->preprocess, hash, err)) return UNREADABLE;
+    cache->path[i] = file_name(cache->folder, study->study_id, *hash);
     if (!cache->path[i]) {
         ich_fail(err, "%s: out of memory: its name in the cache", study->path);
         return UNREADABLE;
     }
-    cache->stored[i] = reuse(cache->path[i], &cache->preprocess, hash, &cache->slices[i]);
-    return cache->stored[i] ? READY : decode(cache, i, study->path, hash, err);
+    cache->stored[i] = reuse(cache->path[i], &cache->preprocess, *hash, &cache->slices[i]);
+    return cache->stored[i] ? READY : decode(cache, i, &cache->stored[i], &cache->slices[i], err);
 }
 
 /* -- making all ------------------------------------------------------------------------------------------ */
@@ -201,7 +215,7 @@ static void make_all(ich_cache *cache, const ich_dataset *dataset, const bool *w
 #pragma omp atomic read
         skip = give_up;
         if (skip || (wanted && !wanted[i]) || (stop && *stop)) continue;
-        results[i].outcome = make_study(cache, i, &dataset->studies[i], &results[i].why);
+        results[i].outcome = make_study(cache, i, &results[i].why);
         if (results[i].outcome == UNWRITABLE) {
 #pragma omp atomic write
             give_up = true;
@@ -234,15 +248,18 @@ bool ich_cache_open(ich_cache *cache, const ich_dataset *dataset, const bool *wa
                     const ich_preprocess *preprocess, ich_skipped *skipped, const ich_progress *progress,
                     const volatile int *stop, ich_error *err) {
     const size_t n = dataset->n_studies;
-    *cache = (ich_cache){.preprocess = *preprocess, .n_studies = n};
+    *cache = (ich_cache){.preprocess = *preprocess, .n_studies = n, .dataset = dataset};
     if (!ich_folder_make(folder, err)) return false;
     cache->folder = strdup(folder);
     if (!cache->folder) ich_fail(err, "%s: out of memory: a path", folder);
     cache->slices = ich_new(n, sizeof *cache->slices, "the cache's list of studies", err);
     cache->stored = ich_new(n, sizeof *cache->stored, "the cache's list of studies", err);
     cache->path = ich_new(n, sizeof *cache->path, "the cache's list of studies", err);
+    cache->fingerprint = ich_new(n, sizeof *cache->fingerprint, "the cache's list of studies", err);
+    cache->lost = ich_new(n, sizeof *cache->lost, "the cache's list of studies", err);
     result *results = ich_new(n, sizeof *results, "the cache's list of studies", err);
-    bool done = cache->folder && cache->slices && cache->stored && cache->path && results;
+    bool done = cache->folder && cache->slices && cache->stored && cache->path && cache->fingerprint &&
+                cache->lost && results;
     if (done) {
         make_all(cache, dataset, wanted, progress, stop, results);
         done =
@@ -264,23 +281,54 @@ void ich_cache_free(ich_cache *cache) {
     free(cache->slices);
     free(cache->stored);
     free(cache->path);
+    free(cache->fingerprint);
+    free(cache->lost);
     *cache = (ich_cache){0};
+}
+
+/* -- reading ------------------------------------------------------------------------------------------- */
+
+static bool read_slice(const ich_cache *cache, size_t study, int slice, uint8_t *out) {
+    const ich_preprocess *p = &cache->preprocess;
+    const int file = open(cache->path[study], O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    const int n = cache->slices[study];
+    uint64_t sum = 0;
+    head h;
+    const bool done = looks_right(file, p, &h) && (int)h.slices == n &&
+                      h.fingerprint == cache->fingerprint[study] &&
+                      read_at(file, out, slice_bytes(p), slice_offset(p, n, slice)) &&
+                      read_at(file, &sum, sizeof sum, sum_offset(p, n, slice)) &&
+                      sum == ich_fnv(ich_fnv_start, out, slice_bytes(p));
+    close(file);
+    return done;
+}
+
+/* Decodes the study again, if its volume is still the one that it was. */
+static bool mend(const ich_cache *cache, size_t study, ich_error *err) {
+    const ich_study *source = &cache->dataset->studies[study];
+    uint64_t hash;
+    if (!fingerprint(source, &cache->preprocess, &hash, err)) return false;
+    if (hash != cache->fingerprint[study]) return ich_fail(err, "%s: was changed since", source->path);
+    int *stored = NULL, slices = 0;
+    const bool done = decode(cache, study, &stored, &slices, err) == READY;
+    free(stored);
+    return done;
 }
 
 bool ich_cache_slice(const ich_cache *cache, size_t study, int slice, uint8_t *out, ich_error *err) {
     if (study >= cache->n_studies || slice < 0 || slice >= cache->slices[study])
         return ich_fail(err, "%s: has no slice %d of study %zu", cache->folder, slice, study);
-    const char *path = cache->path[study];
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return ich_fail(err, "%s: slice %d cannot be read (%s): start again to decode it again", path, slice,
-                        strerror(errno));
-    head h;
-    const bool done = looks_right(file, &cache->preprocess, &h) && (int)h.slices == cache->slices[study] &&
-                      read_at(file, out, slice_bytes(&cache->preprocess),
-                              slice_offset(&cache->preprocess, cache->slices[study], slice));
-    close(file);
-    return done ||
-           ich_fail(err, "%s: slice %d cannot be read, the file was changed: delete it and start again", path,
-                    slice);
+    ich_error why = {0};
+    if (!ich_cache_lost(cache, study)) {
+        if (read_slice(cache, study, slice, out)) return true;
+        if (mend(cache, study, &why) && read_slice(cache, study, slice, out)) return true;
+        __atomic_store_n(&cache->lost[study], true, __ATOMIC_RELEASE);
+    }
+    return ich_fail(err, "%s: slice %d cannot be read, nor decoded again%s%s", cache->path[study], slice,
+                    why.text[0] ? ": " : "", why.text);
+}
+
+bool ich_cache_lost(const ich_cache *cache, size_t study) {
+    return __atomic_load_n(&cache->lost[study], __ATOMIC_ACQUIRE);
 }

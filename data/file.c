@@ -128,6 +128,14 @@ bool ich_file_write(const char *path, const void *bytes, size_t count, ich_error
     return ich_output_commit(&out, err);
 }
 
+bool ich_file_move(const char *from, const char *to, ich_error *err) {
+    if (rename(from, to) != 0)
+        return ich_fail(err, "%s: cannot be renamed to %s (%s): check the folder's permissions", from, to,
+                        strerror(errno));
+    sync_folder(to);
+    return true;
+}
+
 /* -- reading --------------------------------------------------------------------------------------------- */
 
 static bool read_all(int file, char *to, size_t wanted, size_t *got) {

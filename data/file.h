@@ -23,7 +23,8 @@ bool ich_output_commit(ich_output *out, ich_error *err);
 void ich_output_abandon(ich_output *out); /* removes the temporary; harmless after commit */
 
 bool ich_file_write(const char *path, const void *bytes, size_t count,
-                    ich_error *err); /* the three above in one */
+                    ich_error *err);                                  /* the three above in one */
+bool ich_file_move(const char *from, const char *to, ich_error *err); /* renames over `to`, and syncs that */
 /* Whole file into fresh memory (NUL appended, not counted); refuses files above `limit` bytes before reading.
  */
 char *ich_file_read(const char *path, size_t limit, size_t *count, ich_error *err);

@@ -62,7 +62,10 @@ static bool fill(ich_loader *l, const assignment *job, ich_error *err) {
                         l->max_rows);
     for (size_t i = 0; i < job->rows && !atomic_load(&l->hurry); i++) {
         const ich_slice_ref *ref = &job->refs[i];
-        if (!ich_cache_slice(l->cache, ref->study, (int)ref->slice, l->bytes, err)) return false;
+        if (!ich_cache_slice(l->cache, ref->study, (int)ref->slice, l->bytes, err)) {
+            if (ref->study >= l->cache->n_studies || !ich_cache_lost(l->cache, ref->study)) return false;
+            memset(l->bytes, 0, pixels);
+        }
         ich_preprocess_finish(p, l->bytes, l->augmented ? &l->augment : NULL,
                               ich_rng_make(job->seed, ICH_RNG_AUGMENT, ref->sample),
                               job->slot->images + i * pixels);
@@ -204,6 +207,8 @@ const ich_batch *ich_loader_next(ich_loader *l, ich_error *err) {
 }
 
 double ich_loader_waited(const ich_loader *loader) { return loader->waited; }
+
+size_t ich_loader_bytes(const ich_loader *loader) { return loader->images.size; }
 
 void ich_loader_free(ich_loader *l) {
     if (!l) return;

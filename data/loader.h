@@ -2,7 +2,8 @@
  *
  * The caller plans what it will need (a list of slices cut into batches); one background thread reads,
  * augments and normalises them in order, a few batches ahead. What a batch holds depends only on the plan and
- * the key, never on timing.
+ * the key, never on timing. A slice of a study that the disk has lost (cache.h) is black; whoever learns from
+ * it looks at ich_cache_lost.
  *
  * Calls: cache, preprocess, rng, arena. Called by: train.
  */
@@ -35,6 +36,7 @@ void ich_loader_plan(ich_loader *loader, const ich_slice_ref *refs, const size_t
  * failure. */
 const ich_batch *ich_loader_next(ich_loader *loader, ich_error *err);
 double ich_loader_waited(const ich_loader *loader); /* seconds that ich_loader_next has blocked so far */
+size_t ich_loader_bytes(const ich_loader *loader);  /* that its batches take */
 void ich_loader_free(ich_loader *loader);           /* also in the middle of a plan */
 
 #endif

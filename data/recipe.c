@@ -85,6 +85,13 @@ static const ich_setting settings[] = {
      "onecycle|cosine|constant", "how learning rates move over the run"},
     {"warmup", "training", REAL, FIELD(warmup), 0, 1, "0.3", "0.3", TRAIN, "fraction of the steps",
      "time that learning rates take to rise to their peak; torch's pct_start"},
+    {"bad-steps", "training", INT, FIELD(bad_steps), 0, 1000000, "3", "3", TRAIN, NULL,
+     "steps of an epoch that may be left out because their loss or gradient is not finite or explodes; one "
+     "more "
+     "ends the run"},
+    {"explode", "training", REAL, FIELD(explode), 0, 1e9, "100", "100", TRAIN, NULL,
+     "a step explodes if its loss is so many times the epoch's mean before it, or ln 2 if that is more; 0: "
+     "never"},
     {"freeze-cnn", "training", BOOL, FIELD(freeze_cnn), 0, 0, "false", "false", FINETUNE, NULL,
      "keep the CNN as it is and train the study head alone, on features computed once"},
     {"smooth", "training", REAL, FIELD(smooth), 0, 1000, "0", "0", FINETUNE, NULL,

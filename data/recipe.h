@@ -31,13 +31,15 @@ typedef struct ich_recipe {
     double momentum, weight_decay, clip, ema;
     char schedule[16]; /* onecycle | cosine | constant */
     double warmup;     /* fraction of the steps */
+    int bad_steps;     /* left out in an epoch before the run ends: train/guard.h */
+    double explode;    /* factor on the mean loss from which a step is bad; 0: none */
     bool freeze_cnn;
     double smooth; /* weight of the attention's roughness in the loss */
     int smooth_order;
     double prevalence;                                   /* that studies are weighted to; 0: as they come */
     double label_false_positives, label_false_negatives; /* error rates of the study labels */
     /* augmentation */
-    int parts; /* of a batch, summed each by itself; 0: as many as there are ranks */
+    int parts;            /* of a batch, summed each by itself; 0: as many as there are ranks */
     bool sync_batch_norm; /* over the ranks of a run, if there are several */
     bool augment, flip;
     double rotate, scale, shift, hu, contrast;

@@ -1,6 +1,7 @@
 /* safetensors: the header through jansson, the data into one array of floats. */
 #include "safetensors.h"
 #include "file.h"
+#include "hash.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,20 +237,40 @@ static bool take_tensors(ich_safetensors *st, const reading *r, ich_error *err) 
     return true;
 }
 
-bool ich_safetensors_read(ich_safetensors *st, const char *path, ich_error *err) {
+/* Nothing of a sealed file is looked at before its seal. */
+static bool check_seal(const reading *r, size_t size, ich_error *err) {
+    uint64_t seal;
+    if (size >= PREFIX + sizeof seal) {
+        const size_t before = size - sizeof seal;
+        memcpy(&seal, r->bytes + before, sizeof seal);
+        if (ich_fnv(ich_fnv_start, r->bytes, before) == seal) return true;
+    }
+    return ich_fail(err, "%s: damaged, or no sealed file: its checksum does not fit its %zu bytes", r->path,
+                    size);
+}
+
+static bool read_file(ich_safetensors *st, const char *path, bool sealed, ich_error *err) {
     *st = (ich_safetensors){0};
     reading r = {.path = path};
     size_t size;
     memory *m = ich_new(1, sizeof *m, "tensors", err);
     st->memory = m;
     r.bytes = m ? ich_file_read(path, LIMIT, &size, err) : NULL;
-    bool done = r.bytes && parse_header(&r, size, err);
+    bool done = r.bytes && (!sealed || check_seal(&r, size, err)) && parse_header(&r, size, err);
     if (m) m->document = r.document;
     done = done && parse_entries(&r, err) && take_metadata(st, &r, err) && take_tensors(st, &r, err);
     free(r.bytes);
     free(r.entries);
     if (!done) ich_safetensors_free(st);
     return done;
+}
+
+bool ich_safetensors_read(ich_safetensors *st, const char *path, ich_error *err) {
+    return read_file(st, path, false, err);
+}
+
+bool ich_safetensors_read_sealed(ich_safetensors *st, const char *path, ich_error *err) {
+    return read_file(st, path, true, err);
 }
 
 void ich_safetensors_free(ich_safetensors *st) {
@@ -323,20 +344,51 @@ static char *header_text(const char *path, const ich_st_tensor *tensors, size_t 
     return text;
 }
 
-bool ich_safetensors_write(const char *path, const ich_st_tensor *tensors, size_t n_tensors,
-                           const char *const *keys, const char *const *values, size_t n_metadata,
-                           ich_error *err) {
+/* Writes bytes and goes on with the hash, if there is one. */
+static void put(FILE *stream, const void *bytes, size_t count, uint64_t *hash) {
+    fwrite(bytes, 1, count, stream); /* commit looks at the stream's error */
+    if (hash) *hash = ich_fnv(*hash, bytes, count);
+}
+
+static bool write_file(const char *path, const ich_st_tensor *tensors, size_t n_tensors,
+                       const char *const *keys, const char *const *values, size_t n_metadata, uint64_t *hash,
+                       ich_error *err) {
     char *header = header_text(path, tensors, n_tensors, keys, values, n_metadata, err);
     ich_output out;
     if (!header || !ich_output_open(&out, path, err)) {
         free(header);
         return false;
     }
-    const uint64_t length = strlen(header), padded = (length + PAD - 1) / PAD * PAD;
-    fwrite(&padded, PREFIX, 1, out.stream); /* commit looks at the stream's error */
-    fprintf(out.stream, "%s%*s", header, (int)(padded - length), "");
+    const size_t length = strlen(header);
+    const uint64_t padded = (length + PAD - 1) / PAD * PAD;
+    put(out.stream, &padded, PREFIX, hash);
+    put(out.stream, header, length, hash);
+    put(out.stream, "        ", padded - length, hash);
     for (size_t i = 0; i < n_tensors; i++)
-        fwrite(tensors[i].data, sizeof(float), tensors[i].count, out.stream);
+        put(out.stream, tensors[i].data, tensors[i].count * sizeof(float), hash);
     free(header);
     return ich_output_commit(&out, err);
+}
+
+bool ich_safetensors_write(const char *path, const ich_st_tensor *tensors, size_t n_tensors,
+                           const char *const *keys, const char *const *values, size_t n_metadata,
+                           ich_error *err) {
+    return write_file(path, tensors, n_tensors, keys, values, n_metadata, NULL, err);
+}
+
+bool ich_safetensors_write_sealed(const char *path, const ich_st_tensor *tensors, size_t n_tensors,
+                                  const char *const *keys, const char *const *values, size_t n_metadata,
+                                  ich_error *err) {
+    ich_st_tensor *all = ich_new(n_tensors + 1, sizeof *all, "the list of tensors", err);
+    if (!all) return false;
+    union {
+        uint64_t hash; /* when it is this tensor's turn to be written, of all bytes before it */
+        float data[2];
+    } seal = {.hash = ich_fnv_start};
+    memcpy(all, tensors, n_tensors * sizeof *all);
+    all[n_tensors] =
+        (ich_st_tensor){.name = (char *)ICH_ST_SEAL, .rank = 1, .dims = {2}, .count = 2, .data = seal.data};
+    const bool done = write_file(path, all, n_tensors + 1, keys, values, n_metadata, &seal.hash, err);
+    free(all);
+    return done;
 }

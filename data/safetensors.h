@@ -5,7 +5,7 @@
  * before a byte of data is used. Reads F32, F16, BF16, F64 (to float) and I64 (skipped unless asked); writes
  * F32.
  *
- * Calls: jansson, file. Called by: infer/model, train/checkpoint.
+ * Calls: jansson, file, hash. Called by: infer/model, train/checkpoint.
  */
 #ifndef ICH_DATA_SAFETENSORS_H
 #define ICH_DATA_SAFETENSORS_H
@@ -38,5 +38,14 @@ const char *ich_safetensors_metadata(const ich_safetensors *st, const char *key)
 bool ich_safetensors_write(const char *path, const ich_st_tensor *tensors, size_t n_tensors,
                            const char *const *keys, const char *const *values, size_t n_metadata,
                            ich_error *err);
+
+/* The same with a seal: the last tensor, ICH_ST_SEAL, holds the FNV-1a (hash.h) of every byte before it. Any
+ * one changed byte changes it, whatever else it happens to leave readable. Reading refuses a file whose seal
+ * is broken or missing. */
+#define ICH_ST_SEAL "fnv1a"
+bool ich_safetensors_write_sealed(const char *path, const ich_st_tensor *tensors, size_t n_tensors,
+                                  const char *const *keys, const char *const *values, size_t n_metadata,
+                                  ich_error *err);
+bool ich_safetensors_read_sealed(ich_safetensors *st, const char *path, ich_error *err);
 
 #endif

@@ -208,6 +208,12 @@ void ich_exec_forward(ich_exec *e, int rows, int studies, const int *offsets) {
     }
 }
 
+size_t ich_exec_elements(const ich_exec *e, int node) {
+    const ich_node *n = node_of(e, node);
+    const ich_call *call = &e->steps[0].call;
+    return (size_t)(n->domain == ICH_PER_STUDY ? call->studies : call->rows) * ich_shape_count(n->shape);
+}
+
 void ich_exec_watch(ich_exec *e, ich_exec_watcher *watcher, void *self) {
     e->watcher = watcher;
     e->watcher_self = self;

@@ -32,11 +32,11 @@ typedef struct ich_exec_options {
     bool pack_on_use;      /* weights change before every pass: pack them when a layer needs them and keep no
                               packed copy; otherwise once in ich_exec_prepare */
     const ich_across *across; /* … over the rows of all processes; NULL: over this exec's alone */
-    int parts; /* sums over rows for parameters' gradients and batch norm are made in so many parts, then added,
-                  as so many processes would; 0: 1 */
-    bool no_fusing;           /* each node is a step of its own, for ich_exec_watch */
-    bool keep_all;            /* … and no sharing of memory: every node's value stays readable */
-    const void *kernels;      /* table of that precision; NULL: the active one */
+    int parts;      /* sums over rows for parameters' gradients and batch norm are made in so many parts, then
+                       added,      as so many processes would; 0: 1 */
+    bool no_fusing; /* each node is a step of its own, for ich_exec_watch */
+    bool keep_all;  /* … and no sharing of memory: every node's value stays readable */
+    const void *kernels; /* table of that precision; NULL: the active one */
 } ich_exec_options;
 
 typedef struct ich_exec ich_exec;
@@ -74,6 +74,9 @@ void ich_exec_forward(ich_exec *exec, int rows, int studies, const int *offsets)
  * after each node. The value lies at ich_exec_value until the next step begins. NULL: nobody watches. */
 typedef void ich_exec_watcher(void *self, int node);
 void ich_exec_watch(ich_exec *exec, ich_exec_watcher *watcher, void *self);
+
+/* Elements of node's value in the pass that is under way, or was last. */
+size_t ich_exec_elements(const ich_exec *exec, int node);
 
 /* After forward, with the outputs' gradients filled: adds to the bound gradients. */
 void ich_exec_backward(ich_exec *exec);

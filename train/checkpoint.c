@@ -13,13 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FORMAT "ichor-checkpoint/1"
+#define FORMAT "ichor-checkpoint/2"
 
 /* -- counters: a table of names, so that what is written is what is read ------------------------------- */
 
 /* The counters in file form. */
 typedef struct counters {
-    uint64_t epochs, steps, rows, epoch, batch, best_epoch, optimizer_step;
+    uint64_t epochs, steps, rows, epoch, batch, best_epoch, optimizer_step, bad_steps;
     uint64_t tally_rows, tally_images, tally_known;
     double best, seconds, waited, tally_loss;
 } counters;
@@ -36,6 +36,7 @@ static const struct counter {
     {"batch", offsetof(counters, batch), false},
     {"best_epoch", offsetof(counters, best_epoch), false},
     {"optimizer_step", offsetof(counters, optimizer_step), false},
+    {"bad_steps", offsetof(counters, bad_steps), false},
     {"tally_rows", offsetof(counters, tally_rows), false},
     {"tally_images", offsetof(counters, tally_images), false},
     {"tally_known", offsetof(counters, tally_known), false},
@@ -60,6 +61,7 @@ static counters counters_of(const ich_checkpoint *c) {
                       .batch = at->batch,
                       .best_epoch = (uint64_t)at->best_epoch,
                       .optimizer_step = c->optimizer->step,
+                      .bad_steps = (uint64_t)at->bad_steps,
                       .tally_rows = tally->rows,
                       .tally_images = tally->images,
                       .tally_known = tally->known,
@@ -137,7 +139,7 @@ bool ich_checkpoint_save(const ich_checkpoint *c, const char *path, ich_error *e
         keys[TEXT_KEYS + i] = table[i].key;
         values[TEXT_KEYS + i] = texts[i];
     }
-    return ich_safetensors_write(path, tensors, n, keys, values, TEXT_KEYS + COUNTERS, err);
+    return ich_safetensors_write_sealed(path, tensors, n, keys, values, TEXT_KEYS + COUNTERS, err);
 }
 
 /* -- loading: as hostile as any file ------------------------------------------------------------------- */
@@ -174,8 +176,8 @@ static bool read_counters(const ich_checkpoint *c, const ich_safetensors *st, co
                         "came or went since (see skipped.csv); start again with --force",
                         path, now->rows, now->steps, c->rows, c->steps);
     const bool sane = now->epochs == (uint64_t)c->epochs && now->epoch <= now->epochs &&
-                      now->batch <= now->steps && now->best_epoch <= now->epochs &&
-                      now->tally_known <= c->tally->room;
+                      now->batch <= now->steps && now->bad_steps <= now->batch &&
+                      now->best_epoch <= now->epochs && now->tally_known <= c->tally->room;
     return sane || ich_fail(err, "%s: damaged, or of another recipe: start the run again with --force", path);
 }
 
@@ -215,6 +217,7 @@ static bool restore(const ich_checkpoint *c, const ich_safetensors *st, const co
                                   .batch = now->batch,
                                   .best = now->best,
                                   .best_epoch = (int)now->best_epoch,
+                                  .bad_steps = (int)now->bad_steps,
                                   .seconds = now->seconds,
                                   .waited = now->waited};
     c->optimizer->step = now->optimizer_step;
@@ -225,9 +228,10 @@ static bool restore(const ich_checkpoint *c, const ich_safetensors *st, const co
     return true;
 }
 
-bool ich_checkpoint_load(const ich_checkpoint *c, const char *path, ich_error *err) {
+bool ich_checkpoint_load(const ich_checkpoint *c, const char *path, bool *intact, ich_error *err) {
     ich_safetensors st;
-    if (!ich_safetensors_read(&st, path, err)) return false;
+    *intact = ich_safetensors_read_sealed(&st, path, err);
+    if (!*intact) return false;
     counters now;
     const bool done = check_identity(c, &st, path, err) && read_counters(c, &st, path, &now, err) &&
                       read_arrays(c, &st, path, now.tally_known, err) && restore(c, &st, &now, err);

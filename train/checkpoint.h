@@ -3,9 +3,10 @@
  * state.safetensors: flat arrays `values`, `state.0`, `state.1`, `average` (what the optimizer keeps),
  * `score` and `label` (this epoch's, for its AUC); counters as metadata text, so that 64-bit numbers and
  * doubles (hexadecimal) survive exactly. Random numbers need no state: they are counted, not drawn
- * (tensor/rng.h). The previous checkpoint stays until the new one has been synced and renamed over it.
+ * (tensor/rng.h). The file is sealed (data/safetensors.h): one that is torn or has a flipped bit is not
+ * believed. How many are kept, and which is taken when the newest is damaged: keep.h.
  *
- * Calls: data (safetensors), infer/model, optim, tally, log. Called by: loop.
+ * Calls: data (safetensors), infer/model, optim, tally, log. Called by: keep, loop.
  */
 #ifndef ICH_TRAIN_CHECKPOINT_H
 #define ICH_TRAIN_CHECKPOINT_H
@@ -20,6 +21,7 @@ typedef struct ich_position {
     int epoch;      /* that is being worked on, from 0 */
     size_t batch;   /* steps of it that are done; all of them: only validation is left */
     double best;    /* validation loss so far; NaN: none yet */
+    int bad_steps;  /* of this epoch: left out by guard.h */
     int best_epoch; /* its epoch, from 1; 0: none yet */
     double seconds; /* spent on this epoch … */
     double waited;  /* … and waited for data */
@@ -38,7 +40,7 @@ typedef struct ich_checkpoint {
 } ich_checkpoint;
 
 bool ich_checkpoint_save(const ich_checkpoint *checkpoint, const char *path, ich_error *err);
-/* Fails, changing nothing, on a damaged file or one of another run or dataset. */
-bool ich_checkpoint_load(const ich_checkpoint *checkpoint, const char *path, ich_error *err);
+/* Fails, changing nothing, on a damaged file (then not *intact) or one of another run or dataset. */
+bool ich_checkpoint_load(const ich_checkpoint *checkpoint, const char *path, bool *intact, ich_error *err);
 
 #endif

@@ -23,6 +23,8 @@ void ich_feed_close(ich_feed *feed) {
     *feed = (ich_feed){0};
 }
 
+size_t ich_feed_bytes(const ich_feed *feed) { return feed->loader ? ich_loader_bytes(feed->loader) : 0; }
+
 void ich_feed_clear(ich_feed *feed) { feed->n_refs = feed->n_batches = 0; }
 
 void ich_feed_add(ich_feed *feed, uint32_t study, int slice, uint64_t sample) {

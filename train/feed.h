@@ -20,6 +20,7 @@ typedef struct ich_feed {
 /* Room for `refs` slices in `batches` batches of at most `max_rows`. augment NULL: none. */
 bool ich_feed_open(ich_feed *feed, const ich_cache *cache, const ich_augment *augment, int max_rows,
                    size_t refs, size_t batches, ich_error *err);
+size_t ich_feed_bytes(const ich_feed *feed); /* of its images; 0: not open */
 void ich_feed_close(ich_feed *feed);
 
 void ich_feed_clear(ich_feed *feed);

@@ -39,7 +39,7 @@ static ich_mil_group group_of(finetuning *f, const uint32_t *list, size_t first,
     for (size_t i = 0; i < n; i++) {
         const uint32_t study = list[first + i];
         f->offsets[i + 1] = f->offsets[i] + source->cache.slices[study];
-        memcpy(f->labels[i], source->dataset.studies[study].label, sizeof *f->labels);
+        ich_source_study_label(source, study, f->labels[i]);
         const float any = f->labels[i][ICH_ANY];
         f->weights[i] = isnan(any) ? 1 : any > 0.5f ? f->positive : f->negative;
     }
@@ -253,7 +253,7 @@ static void tally_step(finetuning *f, size_t number, double *loss) {
     const ich_source *source = &f->loop.source;
     for (size_t i = 0; i < n; i++) {
         const uint32_t study = f->order[first + i];
-        memcpy(f->labels[i], source->dataset.studies[study].label, sizeof *f->labels);
+        ich_source_study_label(source, study, f->labels[i]);
         images += (size_t)source->cache.slices[study];
     }
     ich_ranks_gather(f->logits, n, sizeof *f->logits);
@@ -289,6 +289,33 @@ static bool step(void *self, size_t number, double *loss, const char **who, ich_
     if (group.n > 0 && !learn_group(f, &group, f->logits + group.first_study, loss, err)) return false;
     tally_step(f, number, loss);
     return true;
+}
+
+/* Through a feed of its own: the step's chunks are gone. */
+static void locate(void *self, size_t number, int *node) {
+    finetuning *f = self;
+    ich_mil *mil = &f->learning;
+    const ich_recipe *recipe = &f->loop.job->recipe;
+    const ich_mil_group group = group_of_step(f, number);
+    const ich_augment augment = ich_recipe_augment(recipe);
+    const int rows = group.offsets[group.n];
+    ich_feed again = {0};
+    ich_search cnn, head;
+    const float *logits;
+    if (group.n == 0) return;
+    if (!f->frozen) {
+        if (!ich_feed_open(&again, &f->loop.source.cache, recipe->augment ? &augment : NULL, mil->chunk,
+                           (size_t)rows, ich_mil_batches(mil->chunk, rows), NULL))
+            return;
+        ich_mil_plan(mil, &again, &group, f->loop.at.epoch, false);
+        ich_feed_start(&again, recipe->seed);
+        ich_search_begin(&cnn, mil->cnn, node);
+    }
+    ich_search_begin(&head, mil->head, node);
+    if (fill_head(f, mil, &again, &group, NULL)) ich_mil_head(mil, &group, false, &logits);
+    ich_search_end(&head);
+    if (!f->frozen) ich_search_end(&cnn);
+    ich_feed_close(&again);
 }
 
 static void changed(void *self) {
@@ -330,6 +357,7 @@ static bool validate(void *self, float *values, ich_tally *tally, ich_error *err
     ich_ranks_gather(f->val_loss, source->n_val, sizeof *f->val_loss);
     for (size_t i = 0; i < source->n_val; i++) {
         const uint32_t study = source->val[i];
+        if (source->lost[study]) continue;
         ich_tally_add(tally, 1, f->val_loss[i], f->val_logits[i], source->dataset.studies[study].label);
         tally->images += (size_t)source->cache.slices[study];
     }
@@ -350,10 +378,14 @@ bool ich_finetune(const ich_train_job *job, ich_train_result *result, ich_error 
         done = result->stopped = true; /* while decoding or computing features: a resumed run does the rest */
     } else if (done) {
         const ich_learner learner = {.self = &f,
+                                     .bytes = ich_mil_bytes(&f.learning) + ich_mil_bytes(&f.judging) +
+                                              ich_feed_bytes(&f.feed) + ich_feed_bytes(&f.val_feed),
+                                     .lower = f.frozen ? "--studies" : "--chunk, --studies or --size",
                                      .images = f.images,
                                      .begin = begin,
                                      .step = step,
                                      .changed = changed,
+                                     .locate = locate,
                                      .validate = f.loop.source.n_val > 0 ? validate : NULL,
                                      .rows_val = f.loop.source.n_val,
                                      .waited = waited};

@@ -18,6 +18,7 @@ typedef struct ich_train_job {
     bool force;                /* replace a run that <out> holds */
     int timeline;              /* steps whose parts are timed for RUN/timeline.csv (timeline.h) */
     double checkpoint_minutes; /* between checkpoints inside an epoch; 0: only at its end */
+    int keep_checkpoints;      /* of the newest, so many stay; 0: ICH_KEEP_USUAL */
     const ich_progress *progress;
     const volatile int *stop; /* nonzero: end after this step, with a checkpoint; may be NULL */
 } ich_train_job;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER "epoch,split,loss,auc,lr,seconds,seconds_waiting,images_per_second\n"
+#define HEADER "epoch,split,loss,auc,lr,seconds,seconds_waiting,images_per_second,bad_steps\n"
 
 const char *ich_log_text(const ich_log *log) { return log->text ? log->text : HEADER; }
 
@@ -24,8 +24,8 @@ bool ich_log_add(ich_log *log, const ich_log_row *row, ich_error *err) {
     fprintf(text.stream, "%s%d,%s", ich_log_text(log), row->epoch, row->split);
     put_figure(text.stream, row->loss);
     put_figure(text.stream, row->auc);
-    fprintf(text.stream, ",%.6g,%.3f,%.3f,%.1f\n", row->lr, row->seconds, row->waiting,
-            row->seconds > 0 ? (double)row->images / row->seconds : 0.0);
+    fprintf(text.stream, ",%.6g,%.3f,%.3f,%.1f,%d\n", row->lr, row->seconds, row->waiting,
+            row->seconds > 0 ? (double)row->images / row->seconds : 0.0, row->bad_steps);
     char *longer = ich_text_close(&text, err);
     if (!longer) return false;
     free(log->text);

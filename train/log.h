@@ -19,6 +19,7 @@ typedef struct ich_log_row {
     double seconds;
     double waiting; /* seconds of them in which the network waited for data */
     size_t images;
+    int bad_steps; /* left out */
 } ich_log_row;
 
 bool ich_log_add(ich_log *log, const ich_log_row *row, ich_error *err);

@@ -6,6 +6,8 @@
 #include "infer/likeness.h"
 #include "infer/provenance.h"
 #include "infer/weights.h"
+#include "keep.h"
+#include "memory.h"
 #include "run.h"
 #include "tensor/arena.h"
 #include "tensor/team.h"
@@ -21,12 +23,7 @@ static char *path_in_run(const ich_loop *loop, const char *name, ich_error *err)
 }
 
 /* There is a checkpoint to go on from. */
-static bool has_state(const ich_loop *loop) {
-    char *path = path_in_run(loop, ICH_RUN_STATE, NULL);
-    const bool there = loop->job->resume && path && ich_path_exists(path);
-    free(path);
-    return there;
-}
+static bool has_state(const ich_loop *loop) { return loop->job->resume && ich_keep_any(loop->job->out); }
 
 static void tell_copied(const ich_loop *loop, const char *init, int copied) {
     ich_progress_line(loop->job->progress, "%s: %d of %d arrays taken over", init, copied,
@@ -136,7 +133,7 @@ bool ich_loop_open(ich_loop *loop, const ich_train_job *job, const char *verb, b
     loop->at.best = NAN;
     job = loop->job;
     if (!ich_source_open(&loop->source, job->dataset, image_head, err) ||
-        (is_first() && !ich_run_claim(job, verb, err)))
+        (is_first() && !ich_run_claim(job, verb, &loop->lock, err)))
         return false;
     ich_ranks_wait(); /* for the folder */
     if (!loop->source.split)
@@ -156,6 +153,8 @@ void ich_loop_close(ich_loop *loop) {
     ich_tally_free(&loop->tally);
     ich_log_free(&loop->log);
     ich_timeline_free(&loop->timeline);
+    ich_guard_free(&loop->guard);
+    ich_lock_release(&loop->lock);
     free(loop->gradients);
     memset(loop, 0, sizeof *loop);
 }
@@ -204,12 +203,11 @@ bool ich_loop_position(ich_loop *loop, size_t steps, size_t rows, ich_error *err
     loop->rows = rows;
     loop->saved_at = ich_seconds();
     open_buckets(loop);
-    if (!ich_tally_init(&loop->tally, rows, err)) return false;
+    if (!ich_tally_init(&loop->tally, rows, err) || !ich_guard_open(&loop->guard, &loop->model.graph, err))
+        return false;
     if (!has_state(loop)) return check_ranks(loop, err);
-    char *path = path_in_run(loop, ICH_RUN_STATE, err);
     const ich_checkpoint checkpoint = checkpoint_of(loop);
-    const bool done = path && ich_checkpoint_load(&checkpoint, path, err);
-    free(path);
+    const bool done = ich_keep_load(&checkpoint, loop->job->out, &loop->from, loop->job->progress, err);
     if (done)
         ich_progress_line(loop->job->progress, "%s: going on at epoch %d, step %zu of %zu", loop->job->out,
                           loop->at.epoch + 1, loop->at.batch, steps);
@@ -229,11 +227,10 @@ static bool check_finite(const ich_loop *loop, ich_error *err) {
 }
 
 static bool save_checkpoint(ich_loop *loop, ich_error *err) {
-    char *path = path_in_run(loop, ICH_RUN_STATE, err);
     const ich_checkpoint checkpoint = checkpoint_of(loop);
-    const bool done =
-        path && check_finite(loop, err) && (!is_first() || ich_checkpoint_save(&checkpoint, path, err));
-    free(path);
+    const int most = loop->job->keep_checkpoints > 0 ? loop->job->keep_checkpoints : ICH_KEEP_USUAL;
+    const bool done = check_finite(loop, err) &&
+                      (!is_first() || ich_keep_save(&checkpoint, loop->job->out, most, &loop->from, err));
     loop->saved_at = ich_seconds();
     return done;
 }
@@ -309,26 +306,20 @@ static bool one_step(ich_loop *loop, const ich_learner *learner, double *loss, i
     const size_t batch = loop->at.batch;
     const char *who = "";
     memset(loop->gradients, 0, loop->model.graph.n_values * sizeof *loop->gradients);
+    ich_guard_note(loop);
     ich_buckets_begin(&loop->buckets);
     if (!learner->step(learner->self, batch, loss, &who, err)) return false;
     ich_buckets_end(&loop->buckets);
-    if (!isfinite(*loss))
-        return ich_fail(
-            err,
-            "epoch %d, step %zu (first study %s): the loss is not finite: lower --lr, or look at that "
-            "scan",
-            loop->at.epoch + 1, batch + 1, who);
+    if (ich_source_lost_more(&loop->source)) return ich_guard_lost(loop, learner, who), true;
+    const char *bad = ich_guard_judge(loop, *loss);
+    if (bad) return ich_guard_leave_out(loop, learner, who, bad, err);
     const double from = ich_seconds();
     double lr[ICH_GROUPS];
     for (int g = 0; g < ICH_GROUPS; g++) lr[g] = loop->lr[g] * factor_at(loop, batch);
     const double norm =
         ich_optimizer_step(&loop->optimizer, &loop->model.graph, lr, loop->gradients, loop->model.values);
-    if (!isfinite(norm))
-        return ich_fail(
-            err,
-            "epoch %d, step %zu (first study %s): the gradient is not finite: lower --lr, or look at "
-            "that scan",
-            loop->at.epoch + 1, batch + 1, who);
+    bad = ich_guard_judge_norm(norm);
+    if (bad) return ich_guard_leave_out(loop, learner, who, bad, err);
     if (!loop->job->recipe.sync_batch_norm) average_buffers(loop);
     learner->changed(learner->self);
     ich_timeline_add(&loop->timeline, "update", from, ich_seconds());
@@ -409,6 +400,10 @@ static bool finish_epoch(ich_loop *loop, const ich_learner *learner, const ich_t
     if (!row_of(loop, "train", &loop->tally, &row, err)) return false;
     row.seconds = loop->at.seconds;
     row.waiting = loop->at.waited;
+    row.bad_steps = loop->at.bad_steps;
+    if (loop->tally.rows == 0)
+        return ich_fail(err, "epoch %d: not one step of it could be used: lower --lr, or look at the scans",
+                        row.epoch);
     if (!ich_log_add(&loop->log, &row, err)) return false;
     bool best = true;
     if (learner->validate) {
@@ -430,6 +425,7 @@ static bool finish_epoch(ich_loop *loop, const ich_learner *learner, const ich_t
     tell(loop, &row, best);
     loop->at.epoch++;
     loop->at.batch = 0;
+    loop->at.bad_steps = 0;
     loop->at.seconds = loop->at.waited = 0;
     ich_tally_clear(&loop->tally);
     return save_checkpoint(loop, err);
@@ -437,8 +433,11 @@ static bool finish_epoch(ich_loop *loop, const ich_learner *learner, const ich_t
 
 static bool validate_and_finish(ich_loop *loop, const ich_learner *learner, ich_tally *val, ich_error *err) {
     const double from = ich_seconds(), waited = learner->waited(learner->self);
-    ich_tally_clear(val);
-    if (learner->validate && !learner->validate(learner->self, judged_values(loop), val, err)) return false;
+    do { /* again without a study that the disk loses meanwhile */
+        ich_tally_clear(val);
+        if (learner->validate && !learner->validate(learner->self, judged_values(loop), val, err))
+            return false;
+    } while (ich_source_lost_more(&loop->source));
     if (ich_stopped(loop->job)) return true; /* the judgement may be half done: it is made again */
     return finish_epoch(loop, learner, val, ich_seconds() - from, learner->waited(learner->self) - waited,
                         err);
@@ -453,10 +452,19 @@ static bool run_epochs(ich_loop *loop, const ich_learner *learner, ich_tally *va
     return true;
 }
 
+/* Execs and loaders are mapped by now, and touched by the first step. */
+static bool foresee_memory(const ich_loop *loop, const ich_learner *learner, ich_error *err) {
+    enum { FLAT_ARRAYS = 4 }; /* gradients, two states, averages */
+    const size_t own = FLAT_ARRAYS * loop->model.graph.n_values * sizeof(float);
+    return ich_memory_foresee(learner->bytes + own, ich_memory_available(""), learner->lower, err);
+}
+
 bool ich_loop_run(ich_loop *loop, const ich_learner *learner, ich_train_result *result, ich_error *err) {
     ich_tally val;
-    if (!ich_tally_init(&val, learner->rows_val + 1, err)) return false;
-    const bool done = run_epochs(loop, learner, &val, err);
+    if (!foresee_memory(loop, learner, err) || !ich_tally_init(&val, learner->rows_val + 1, err))
+        return false;
+    const bool done = run_epochs(loop, learner, &val, err) &&
+                      (!is_first() || ich_source_name_lost(&loop->source, loop->job->out, err));
     ich_tally_free(&val);
     *result = (ich_train_result){.stopped = loop->at.epoch < loop->job->recipe.epochs,
                                  .skipped = loop->source.skipped.n_rows,

@@ -15,6 +15,8 @@
 
 #include "buckets.h"
 #include "checkpoint.h"
+#include "data/lock.h"
+#include "guard.h"
 #include "job.h"
 #include "optim/schedule.h"
 #include "source.h"
@@ -32,7 +34,10 @@ typedef struct ich_loop {
     ich_log log;
     ich_position at;
     size_t steps, rows; /* of an epoch */
-    double saved_at;    /* ich_seconds() of the last checkpoint */
+    ich_guard guard;
+    ich_lock lock;   /* on the folder */
+    int from;        /* which checkpoint the run went on from: ich_keep_save */
+    double saved_at; /* ich_seconds() of the last checkpoint */
     ich_buckets buckets;
     ich_timeline timeline;
     ich_train_job own_job; /* with several ranks: the job, whose stop is `agreed` */
@@ -43,13 +48,18 @@ typedef struct ich_loop {
 /* What a verb does that others don't. Functions return false on failure. */
 typedef struct ich_learner {
     void *self;
-    size_t images; /* of an epoch, for the progress bar */
+    size_t bytes;      /* that its execs and loaders will fill … */
+    const char *lower; /* … and which options lower that; NULL: not known */
+    size_t images;     /* of an epoch, for the progress bar */
     /* Plans the epoch from `batch` on. */
     bool (*begin)(void *self, int epoch, size_t batch, ich_error *err);
     /* Adds one step's gradients (of several ranks: of this rank's part) to loop->gradients and the loss of
      * all of it to loop->tally; *loss is the step's, *who the study_id of its first study. */
     bool (*step)(void *self, size_t batch, double *loss, const char **who, ich_error *err);
     void (*changed)(void *self); /* the weights have changed */
+    /* Goes forward through the step that was just made once more, with an ich_search to *node. May be NULL.
+     */
+    void (*locate)(void *self, size_t batch, int *node);
     /* Judges `values` on the validation split; NULL: there is none. Returns early, true, when *stop is
      * raised. */
     bool (*validate)(void *self, float *values, ich_tally *tally, ich_error *err);

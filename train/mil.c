@@ -64,6 +64,10 @@ void ich_mil_close(ich_mil *mil) {
     *mil = (ich_mil){0};
 }
 
+size_t ich_mil_bytes(const ich_mil *mil) {
+    return (mil->cnn ? ich_exec_bytes(mil->cnn) : 0) + (mil->head ? ich_exec_bytes(mil->head) : 0);
+}
+
 void ich_mil_bind(ich_mil *mil, float *values, float *gradients) {
     ich_exec *const parts[] = {mil->cnn, mil->head};
     for (int i = 0; i < 2; i++) {

@@ -51,6 +51,7 @@ typedef struct ich_mil_options {
 
 bool ich_mil_open(ich_mil *mil, const ich_model *model, const ich_mil_options *options, ich_error *err);
 void ich_mil_close(ich_mil *mil);
+size_t ich_mil_bytes(const ich_mil *mil); /* of both execs; 0: not open */
 
 /* Weights to read and gradients to add to (NULL without). Again after every change of the weights. */
 void ich_mil_bind(ich_mil *mil, float *values, float *gradients);

@@ -24,6 +24,7 @@ typedef struct pretraining {
     size_t batch;
     ich_exec *learning, *judging;
     ich_feed feed, val_feed;
+    const ich_batch *last;           /* that was learned from */
     float (*labels)[ICH_LABELS];     /* of one batch, all ranks' parts */
     float (*logits)[ICH_LABELS];     /* likewise */
     float (*val_logits)[ICH_LABELS]; /* [n_val] */
@@ -210,7 +211,7 @@ static bool step(void *self, size_t number, double *loss, const char **who, ich_
     ich_exec_key(p->learning, loop->job->recipe.seed, (uint64_t)loop->at.epoch * loop->steps + number);
     ich_exec_part(p->learning, mine.first, 0);
     const double from = ich_seconds();
-    if (!forward(p, p->learning, &p->feed, err)) return false;
+    if (!(p->last = forward(p, p->learning, &p->feed, err))) return false;
     keep_logits(p, p->learning, (int)mine.count, p->logits + mine.first);
     const double turn = ich_seconds();
     ich_loss_bce_f32((int)mine.count, ICH_LABELS, p->logits[mine.first], p->labels[mine.first],
@@ -222,6 +223,20 @@ static bool step(void *self, size_t number, double *loss, const char **who, ich_
     ich_ranks_gather(p->logits, rows, sizeof *p->logits);
     *loss = judge(p, p->logits, rows, &loop->tally);
     return true;
+}
+
+/* The batch of the step is still the feed's last. */
+static void locate(void *self, size_t number, int *node) {
+    pretraining *p = self;
+    (void)number; /* the exec's key and part are that step's */
+    ich_search search;
+    const ich_model *model = &p->loop.model;
+    const size_t pixels = ich_shape_count(model->graph.nodes[model->input].shape);
+    ich_search_begin(&search, p->learning, node);
+    memcpy(ich_exec_value(p->learning, model->input), p->last->images,
+           (size_t)p->last->rows * pixels * sizeof(float));
+    ich_exec_forward(p->learning, p->last->rows, 0, NULL);
+    ich_search_end(&search);
 }
 
 static void changed(void *self) {
@@ -259,8 +274,13 @@ static bool validate(void *self, float *values, ich_tally *tally, ich_error *err
     ich_ranks_gather(p->val_logits, p->n_val, sizeof *p->val_logits);
     for (size_t first = 0; first < p->n_val; first += p->batch) {
         const size_t rows = p->n_val - first < p->batch ? p->n_val - first : p->batch;
-        for (size_t i = 0; i < rows; i++) find_labels(p, &p->val[first + i], i);
-        judge(p, p->val_logits + first, rows, tally);
+        size_t there = 0; /* of a study that was lost meanwhile, nothing counts */
+        for (size_t i = 0; i < rows; i++) {
+            if (p->loop.source.lost[p->val[first + i].study]) continue;
+            memmove(p->val_logits[first + there], p->val_logits[first + i], sizeof *p->val_logits);
+            find_labels(p, &p->val[first + i], there++);
+        }
+        if (there > 0) judge(p, p->val_logits + first, there, tally);
     }
     return true;
 }
@@ -278,11 +298,16 @@ bool ich_pretrain(const ich_train_job *job, ich_train_result *result, ich_error 
     if (!done && ich_stopped(job)) {
         done = result->stopped = true; /* while decoding: a resumed run decodes the rest */
     } else if (done) {
+        const size_t judging = p.judging ? ich_exec_bytes(p.judging) : 0;
         const ich_learner learner = {.self = &p,
+                                     .bytes = ich_exec_bytes(p.learning) + judging + ich_feed_bytes(&p.feed) +
+                                              ich_feed_bytes(&p.val_feed),
+                                     .lower = "--batch or --size",
                                      .images = p.loop.rows,
                                      .begin = begin,
                                      .step = step,
                                      .changed = changed,
+                                     .locate = locate,
                                      .validate = p.n_val > 0 ? validate : NULL,
                                      .rows_val = p.n_val,
                                      .waited = waited};

@@ -3,6 +3,7 @@
 
 #include "data/csv.h"
 #include "data/file.h"
+#include "keep.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,9 @@
 #define REQUEST "checkpoint/request.csv"
 
 /* What a run has learned comes first: a folder that holds any of it is a run not to be overwritten. */
-static const char *const run_files[] = {ICH_RUN_STATE, ICH_RUN_LAST,  ICH_RUN_MODEL, ICH_RUN_LOG,
-                                        ICH_RUN_CARD,  "skipped.csv", REQUEST,       ICH_RUN_RECIPE};
-enum { LEARNED_FILES = 4, RUN_FILES = sizeof run_files / sizeof *run_files };
+static const char *const run_files[] = {ICH_RUN_LAST,  ICH_RUN_MODEL, ICH_RUN_LOG,   ICH_RUN_CARD,
+                                        "skipped.csv", REQUEST,       ICH_RUN_RECIPE};
+enum { LEARNED_FILES = 3, RUN_FILES = sizeof run_files / sizeof *run_files };
 
 char *ich_run_path(const char *folder, const char *name, ich_error *err) {
     char *path = ich_path_join(folder, name);
@@ -32,11 +33,11 @@ static bool holds(const char *folder, const char *name) {
 bool ich_run_exists(const char *folder) {
     for (int i = 0; i < LEARNED_FILES; i++)
         if (holds(folder, run_files[i])) return true;
-    return false;
+    return ich_keep_any(folder);
 }
 
 static bool remove_run(const char *folder, ich_error *err) {
-    bool done = true;
+    bool done = ich_keep_remove(folder, err);
     for (int i = 0; i < RUN_FILES && done; i++) {
         char *path = ich_run_path(folder, run_files[i], err);
         done = path != NULL;
@@ -60,7 +61,8 @@ static bool put_path(FILE *stream, const char *key, const char *path, ich_error 
     if (!path) return true;
     char *here = getcwd(NULL, 0), *absolute = here ? ich_path_join(here, path) : NULL;
     if (absolute) put(stream, key, absolute);
-    const bool done = absolute || ich_fail(err, "%s: its absolute path cannot be had (%s)", path, strerror(errno));
+    const bool done =
+        absolute || ich_fail(err, "%s: its absolute path cannot be had (%s)", path, strerror(errno));
     free(absolute);
     free(here);
     return done;
@@ -152,13 +154,13 @@ static void sweep(const char *out) {
     free(checkpoint);
 }
 
-bool ich_run_claim(const ich_train_job *job, const char *verb, ich_error *err) {
-    if (job->resume) {
-        sweep(job->out);
-        return true;
-    }
-    if (ich_path_exists(job->out) && !ich_path_is_folder(job->out))
-        return ich_fail(err, "%s: a file is in the way: --out takes a folder", job->out);
+static bool lock_run(const ich_train_job *job, const char *verb, ich_lock *lock, ich_error *err) {
+    char what[40];
+    snprintf(what, sizeof what, "ichor %s", verb);
+    return ich_lock_take(lock, job->out, what, err);
+}
+
+static bool claim_new(const ich_train_job *job, const char *verb, ich_error *err) {
     if (ich_run_exists(job->out)) {
         if (!job->force)
             return ich_fail(err,
@@ -167,10 +169,17 @@ bool ich_run_claim(const ich_train_job *job, const char *verb, ich_error *err) {
                             job->out);
         if (!remove_run(job->out, err)) return false;
     }
-    if (!make_folders(job->out, err) || !write_request(job, verb, err)) return false;
-    sweep(job->out);
+    if (!write_request(job, verb, err)) return false;
     char *recipe = ich_run_path(job->out, ICH_RUN_RECIPE, err);
     const bool done = recipe && ich_recipe_write(&job->recipe, recipe, err);
     free(recipe);
     return done;
+}
+
+bool ich_run_claim(const ich_train_job *job, const char *verb, ich_lock *lock, ich_error *err) {
+    if (ich_path_exists(job->out) && !ich_path_is_folder(job->out))
+        return ich_fail(err, "%s: a file is in the way: --out takes a folder", job->out);
+    if (!make_folders(job->out, err) || !lock_run(job, verb, lock, err)) return false;
+    sweep(job->out);
+    return job->resume || claim_new(job, verb, err);
 }

@@ -48,7 +48,8 @@ bool ich_source_open(ich_source *source, const char *dataset, bool slices, ich_e
     source->split = is_split(d);
     source->train = ich_new(d->n_studies, sizeof *source->train, "the list of studies", err);
     source->val = ich_new(d->n_studies, sizeof *source->val, "the list of studies", err);
-    if (!source->train || !source->val) return false;
+    source->lost = ich_new(d->n_studies, sizeof *source->lost, "the list of studies", err);
+    if (!source->train || !source->val || !source->lost) return false;
     source->n_train = list_split(source, ICH_SPLIT_TRAIN, slices, source->train);
     source->n_val = list_split(source, ICH_SPLIT_VAL, slices, source->val);
     ich_dataset_fingerprint(d, source->fingerprint);
@@ -120,12 +121,45 @@ void ich_source_free(ich_source *source) {
     ich_skipped_free(&source->skipped);
     free(source->train);
     free(source->val);
+    free(source->lost);
     memset(source, 0, sizeof *source);
 }
 
 void ich_source_slice_label(const ich_source *source, uint32_t study, int z, float label[ICH_LABELS]) {
     const ich_study *s = &source->dataset.studies[study];
     const int stored = source->cache.stored[study][z];
-    const bool there = stored >= 0 && stored < s->n_slice_labels;
+    const bool there = stored >= 0 && stored < s->n_slice_labels && !source->lost[study];
     for (int l = 0; l < ICH_LABELS; l++) label[l] = there ? s->slice_label[stored][l] : NAN;
+}
+
+void ich_source_study_label(const ich_source *source, uint32_t study, float label[ICH_LABELS]) {
+    const float *known = source->dataset.studies[study].label;
+    for (int l = 0; l < ICH_LABELS; l++) label[l] = source->lost[study] ? NAN : known[l];
+}
+
+/* -- lost on the way ----------------------------------------------------------------------------------- */
+
+bool ich_source_lost_more(ich_source *source) {
+    bool more = false;
+    for (size_t i = 0; i < source->cache.n_studies; i++)
+        if (!source->lost[i] && ich_cache_lost(&source->cache, i)) more = true;
+    if (!ich_ranks_any(more)) return false;
+    for (size_t i = 0; i < source->cache.n_studies; i++)
+        source->lost[i] = ich_ranks_any(source->lost[i] || ich_cache_lost(&source->cache, i));
+    return true;
+}
+
+bool ich_source_name_lost(ich_source *source, const char *out, ich_error *err) {
+    bool any = false;
+    for (size_t i = 0; i < source->cache.n_studies; i++) {
+        const ich_study *study = &source->dataset.studies[i];
+        if (!source->lost[i]) continue;
+        any = true;
+        if (!ich_skipped_add(
+                &source->skipped, study->path, study->study_id,
+                "could be decoded at first, but not again after its cached slices had been damaged: "
+                "left out from then on"))
+            return ich_fail(err, "out of memory: the list of studies left out");
+    }
+    return !any || ich_skipped_write(&source->skipped, out, err);
 }

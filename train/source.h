@@ -18,6 +18,7 @@ typedef struct ich_source {
     uint32_t *train, *val; /* indices of studies, in the dataset's order */
     size_t n_train, n_val;
     bool split;
+    bool *lost; /* [n_studies] that the disk has lost while training: all ranks agree on them */
     char fingerprint[17];
 } ich_source;
 
@@ -29,8 +30,16 @@ bool ich_source_open(ich_source *source, const char *dataset, bool slices, ich_e
 bool ich_source_decode(ich_source *source, const ich_train_job *job, ich_error *err);
 void ich_source_free(ich_source *source);
 
-/* Label of slice z (network order); NaN six times where slices.csv has no row. */
+/* Label of slice z (network order); NaN six times where slices.csv has no row, or the study is lost. */
 void ich_source_slice_label(const ich_source *source, uint32_t study, int z, float label[ICH_LABELS]);
+
+/* Did the disk lose another study? All ranks ask together, between steps; its labels are unknown from then
+ * on. */
+bool ich_source_lost_more(ich_source *source);
+/* Label of a study; unknown six times for one that is lost. */
+void ich_source_study_label(const ich_source *source, uint32_t study, float label[ICH_LABELS]);
+/* Adds the lost studies to <out>/skipped.csv. */
+bool ich_source_name_lost(ich_source *source, const char *out, ich_error *err);
 
 bool ich_any_known(const float label[ICH_LABELS]);
 

@@ -241,25 +241,74 @@ static void threads_do_not_change_a_byte(void **state) {
     world_free(&d);
 }
 
-static void a_file_that_changes_underneath_is_noticed(void **state) {
+static void write_bytes(const char *path, const unsigned char *bytes, size_t count) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, count, file), count);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Whatever happens to a cached file while it is in use, its slices stay what they were, and nothing else is
+ * made. */
+static void a_file_that_changes_underneath_is_mended(void **state) {
     (void)state;
     ich_dataset d = world_make();
-    ich_cache cache = world_cache(&d, "underneath");
+    ich_cache cache = world_cache(&d, "underneath"), kept = world_cache(&d, "untouched");
     const int open_files = entries("/proc/self/fd");
     uint8_t bytes[BYTES];
     ich_error err = {""};
-    for (int i = 0; i < 100; i++) assert_true(ich_cache_slice(&cache, (size_t)i % 4, i % 3, bytes, &err));
-    assert_int_equal(entries("/proc/self/fd"), open_files);
+    size_t count;
     assert_false(ich_cache_slice(&cache, 0, 3, bytes, &err));
     assert_false(ich_cache_slice(&cache, 0, -1, bytes, &err));
     assert_false(ich_cache_slice(&cache, WORLD_STUDIES, 0, bytes, &err));
-    assert_int_equal(truncate(cache.path[0], 2000), 0);
-    assert_false(ich_cache_slice(&cache, 0, 0, bytes, &err)); /* that slice itself is still there */
-    assert_non_null(strstr(err.text, cache.path[0]));
+    unsigned char *whole = read_bytes(cache.path[1], &count);
+    for (size_t at = 0; at < count; at += 1 + count / 300) {
+        whole[at] ^= 0x10;
+        write_bytes(cache.path[1], whole, count);
+        whole[at] ^= 0x10;
+        same_slices(&kept, &cache);
+    }
+    for (size_t length = 0; length < count; length += 531) {
+        assert_int_equal(truncate(cache.path[1], (off_t)length), 0);
+        same_slices(&kept, &cache);
+    }
     assert_int_equal(unlink(cache.path[1]), 0);
-    assert_false(ich_cache_slice(&cache, 1, 2, bytes, &err));
-    assert_non_null(strstr(err.text, "slice 2"));
+    same_slices(&kept, &cache);
+    size_t again;
+    unsigned char *mended = read_bytes(cache.path[1], &again);
+    assert_true(again == count && !memcmp(mended, whole, count));
     assert_int_equal(entries("/proc/self/fd"), open_files);
+    for (size_t i = 0; i < WORLD_STUDIES; i++) assert_false(ich_cache_lost(&cache, i));
+    free(mended);
+    free(whole);
+    ich_cache_free(&cache);
+    ich_cache_free(&kept);
+    world_free(&d);
+}
+
+/* Without its volume, or with another in its place, a study is lost, and no other. */
+static void a_study_that_cannot_be_mended_is_lost_alone(void **state) {
+    (void)state;
+    ich_dataset d = world_make();
+    ich_cache cache = world_cache(&d, "lost");
+    uint8_t bytes[BYTES];
+    ich_error err = {""};
+    assert_int_equal(unlink(cache.path[0]), 0);
+    assert_int_equal(unlink(d.studies[0].path), 0);
+    assert_false(ich_cache_slice(&cache, 0, 2, bytes, &err));
+    assert_non_null(strstr(err.text, cache.path[0]));
+    assert_non_null(strstr(err.text, "slice 2"));
+    assert_int_equal(truncate(cache.path[2], 99), 0);
+    size_t n;
+    unsigned char *other = read_bytes(d.studies[1].path, &n);
+    write_bytes(d.studies[2].path, other, n);
+    free(other);
+    assert_false(ich_cache_slice(&cache, 2, 0, bytes, &err));
+    assert_non_null(strstr(err.text, "was changed since"));
+    for (size_t i = 0; i < WORLD_STUDIES; i++) {
+        assert_int_equal(ich_cache_lost(&cache, i), i % 2 == 0);
+        assert_int_equal(ich_cache_slice(&cache, i, 1, bytes, &err), i % 2 == 1);
+    }
     ich_cache_free(&cache);
     world_free(&d);
 }
@@ -292,7 +341,8 @@ int main(void) {
         cmocka_unit_test(only_wanted_studies_are_decoded),
         cmocka_unit_test(an_opening_that_cannot_succeed_says_why),
         cmocka_unit_test(threads_do_not_change_a_byte),
-        cmocka_unit_test(a_file_that_changes_underneath_is_noticed),
+        cmocka_unit_test(a_file_that_changes_underneath_is_mended),
+        cmocka_unit_test(a_study_that_cannot_be_mended_is_lost_alone),
         cmocka_unit_test(odd_names_stay_apart),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);

@@ -200,14 +200,37 @@ static void an_empty_plan_ends_at_once(void **state) {
     free_world(w);
 }
 
-/* The third batch meets a slice whose file has been cut: two batches come, then the error, again and again,
- * and a new plan that needs other files works. */
+/* The third batch meets a slice whose file and volume are gone: it is black, all others are as ever. */
+static void a_lost_slice_is_black(void **state) {
+    (void)state;
+    world *w = make_world();
+    for (size_t i = 0; i < REFS; i++) w->refs[i].study = 1, w->refs[i].slice = 0;
+    ich_loader *loader = loader_of(w, NULL, 4);
+    float *before = all_of(loader, w, 1);
+    const size_t lost = w->ends[1] + 2;
+    w->refs[lost] = (ich_slice_ref){3, 4, 0};
+    assert_int_equal(unlink(w->cache.path[3]), 0);
+    assert_int_equal(unlink(w->dataset.studies[3].path), 0);
+    float *after = all_of(loader, w, 1);
+    assert_true(ich_cache_lost(&w->cache, 3));
+    uint8_t black[PIXELS] = {0};
+    float expected[PIXELS];
+    ich_preprocess_finish(&w->cache.preprocess, black, NULL, ich_rng_make(1, ICH_RNG_AUGMENT, 0), expected);
+    for (size_t i = 0; i < REFS; i++)
+        assert_memory_equal(after + i * PIXELS, i == lost ? expected : before + i * PIXELS, sizeof expected);
+    free(before);
+    free(after);
+    ich_loader_free(loader);
+    free_world(w);
+}
+
+/* A slice that no study has is a mistake of the plan: two batches come, then the error, again and again, and
+ * a new plan works. */
 static void a_failure_names_the_slice_in_its_turn(void **state) {
     (void)state;
     world *w = make_world();
     for (size_t i = 0; i < REFS; i++) w->refs[i].study = 1, w->refs[i].slice = 0;
-    w->refs[w->ends[1] + 2] = (ich_slice_ref){3, 4, 0};
-    assert_int_equal(truncate(w->cache.path[3], 3000), 0);
+    w->refs[w->ends[1] + 2] = (ich_slice_ref){3, 99, 0};
     ich_loader *loader = loader_of(w, &augment, 4);
     for (int round = 0; round < 3; round++) {
         ich_loader_plan(loader, w->refs, w->ends, BATCHES, 1);
@@ -216,13 +239,11 @@ static void a_failure_names_the_slice_in_its_turn(void **state) {
         for (int i = 0; i < 2; i++) {
             ich_error err = {""};
             assert_null(ich_loader_next(loader, &err));
-            assert_non_null(strstr(err.text, w->cache.path[3]));
-            assert_non_null(strstr(err.text, "slice 4"));
+            assert_non_null(strstr(err.text, "no slice 99 of study 3"));
         }
         assert_null(ich_loader_next(loader, NULL));
     }
-    w->refs[w->ends[1] + 2].study = 1;
-    w->refs[w->ends[1] + 2].slice = 3;
+    w->refs[w->ends[1] + 2] = (ich_slice_ref){1, 3, 0};
     free(all_of(loader, w, 1));
     ich_loader_free(loader);
     free_world(w);
@@ -258,6 +279,7 @@ int main(void) {
         cmocka_unit_test(a_batch_is_the_callers_until_the_next),
         cmocka_unit_test(a_loader_can_be_stopped_anywhere),
         cmocka_unit_test(an_empty_plan_ends_at_once),
+        cmocka_unit_test(a_lost_slice_is_black),
         cmocka_unit_test(a_failure_names_the_slice_in_its_turn),
         cmocka_unit_test(a_plan_that_cannot_be_is_an_error),
     };

@@ -2,7 +2,9 @@
  * changes nothing. */
 #include "../data/scratch.h"
 #include "data/file.h"
-#include "train/checkpoint.h"
+#include "data/hash.h"
+#include "train/keep.h"
+#include "train/run.h"
 #include "world.h"
 #include <float.h>
 #include <math.h>
@@ -15,6 +17,8 @@
 #include <cmocka.h>
 
 enum { ROWS = 9 };
+
+static bool intact; /* as the last loading found the file */
 
 /* -- where a run stands ----------------------------------------------------------------------------- */
 
@@ -70,6 +74,7 @@ static void advance(stand *s) {
                                  .batch = 6,
                                  .best = nextafter(0.1, 1),
                                  .best_epoch = 2,
+                                 .bad_steps = 4,
                                  .seconds = 1e300,
                                  .waited = DBL_TRUE_MIN};
     const ich_log_row row = {.epoch = 1, .split = "val", .loss = 0.25, .auc = NAN};
@@ -107,7 +112,7 @@ static bool same_double(double a, double b) {
 
 static void assert_same_position(const ich_position *a, const ich_position *b) {
     assert_int_equal(a->epoch, b->epoch);
-    assert_true(a->batch == b->batch);
+    assert_true(a->batch == b->batch && a->bad_steps == b->bad_steps);
     assert_int_equal(a->best_epoch, b->best_epoch);
     assert_true(same_double(a->best, b->best) && same_double(a->seconds, b->seconds) &&
                 same_double(a->waited, b->waited));
@@ -125,7 +130,7 @@ static void saved_and_loaded_it_is_the_same_to_the_byte(void **state) {
         begin(&b, kinds[i], i == 2 ? 0.99 : 0);
         advance(&a);
         const char *path = saved(&a, "a.safetensors");
-        if (!ich_checkpoint_load(&b.it, path, &err)) fail_msg("%s", err.text);
+        if (!ich_checkpoint_load(&b.it, path, &intact, &err)) fail_msg("%s", err.text);
         const size_t bytes = a.optimizer.n_values * sizeof(float);
         assert_memory_equal(a.model.values, b.model.values, bytes);
         for (int k = 0; k < 2; k++)
@@ -153,7 +158,7 @@ static void a_run_that_has_only_begun_can_be_kept_too(void **state) {
     advance(&b);
     b.tally.known = 0;
     const char *path = saved(&a, "a.safetensors");
-    if (!ich_checkpoint_load(&b.it, path, &err)) fail_msg("%s", err.text);
+    if (!ich_checkpoint_load(&b.it, path, &intact, &err)) fail_msg("%s", err.text);
     assert_same_position(&a.position, &b.position);
     assert_true(b.optimizer.step == 0 && b.tally.rows == 0 && b.tally.known == 0);
     assert_string_equal(ich_log_text(&b.log), ich_log_text(&a.log));
@@ -181,7 +186,7 @@ static void every_double_is_exact(void **state) {
     begin(&b, ICH_SGD, 0);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         a.position.best = a.position.seconds = a.position.waited = a.tally.loss = numbers[i];
-        if (!ich_checkpoint_load(&b.it, saved(&a, "a.safetensors"), &err)) fail_msg("%s", err.text);
+        if (!ich_checkpoint_load(&b.it, saved(&a, "a.safetensors"), &intact, &err)) fail_msg("%s", err.text);
         assert_same_position(&a.position, &b.position);
         assert_true(same_double(a.tally.loss, b.tally.loss));
     }
@@ -222,10 +227,16 @@ static void assert_unchanged(const guarded *g) {
 
 static void refuse(guarded *g, const char *path, const char *word) {
     ich_error err = {""};
-    assert_false(ich_checkpoint_load(&g->now.it, path, &err));
+    assert_false(ich_checkpoint_load(&g->now.it, path, &intact, &err));
     if (strncmp(err.text, path, strlen(path)) != 0 || !strstr(err.text, word))
         fail_msg("'%s' does not begin with the file and say '%s'", err.text, word);
     assert_unchanged(g);
+}
+
+/* A file whose seal does not fit: another may be taken instead. */
+static void refuse_damaged(guarded *g, const char *path) {
+    refuse(g, path, "damaged");
+    assert_false(intact);
 }
 
 /* A file of another run, as such a run saves it. */
@@ -303,10 +314,10 @@ static void a_foreign_file_is_refused_by_name(void **state) {
     guard(&g);
     const char *path = scratch_path("model.safetensors");
     if (!ich_model_save(&g.now.model, path, &err)) fail_msg("%s", err.text);
-    refuse(&g, path, "not a checkpoint of this program");
+    refuse(&g, path, "no sealed file");
     refuse(&g, scratch_path("nowhere.safetensors"), "No such file");
-    refuse(&g, scratch_write("text.safetensors", "this is no tensor\n", 18), "no safetensors file");
-    refuse(&g, scratch_write("empty.safetensors", "", 0), "no safetensors file");
+    refuse(&g, scratch_write("text.safetensors", "this is no tensor\n", 18), "damaged");
+    refuse(&g, scratch_write("empty.safetensors", "", 0), "damaged");
     end(&g.now);
     end(&g.before);
 }
@@ -318,41 +329,33 @@ static void a_file_cut_short_anywhere_is_refused_by_name(void **state) {
     guard(&g);
     unsigned char *bytes = read_bytes(saved(&g.now, "whole.safetensors"), &n);
     for (size_t length = 0; length < n; length += 1 + n / 400)
-        refuse(&g, scratch_write("cut.safetensors", bytes, length), "use another copy");
-    refuse(&g, scratch_write("cut.safetensors", bytes, n - 1), "use another copy");
+        refuse_damaged(&g, scratch_write("cut.safetensors", bytes, length));
+    refuse_damaged(&g, scratch_write("cut.safetensors", bytes, n - 1));
     free(bytes);
     end(&g.now);
     end(&g.before);
 }
 
-/* Any byte of the header replaced: refused by name with nothing changed, or still a checkpoint of this run.
- */
-static void a_changed_byte_does_no_harm(void **state) {
+/* One bit of any byte of the header, of the seal, and of many places between: told, and nothing changed. */
+static void a_flipped_bit_anywhere_is_noticed(void **state) {
     (void)state;
-    static const unsigned char instead[] = {'9', '"', ' ', '-', '}', 0xff};
     guarded g;
-    size_t n, refused = 0;
+    size_t n;
     guard(&g);
     unsigned char *bytes = read_bytes(saved(&g.now, "whole.safetensors"), &n);
     uint64_t header;
     memcpy(&header, bytes, sizeof header);
-    for (size_t at = 0; at < 8 + header; at++) {
-        const unsigned char was = bytes[at];
-        bytes[at] = instead[at % sizeof instead];
-        const char *path = scratch_write("changed.safetensors", bytes, n);
-        ich_error err = {""};
-        if (!ich_checkpoint_load(&g.now.it, path, &err)) {
-            refused++;
-            assert_memory_equal(err.text, path, strlen(path));
-            assert_unchanged(&g);
-        } else {
-            end(&g.now);
-            begin(&g.now, ICH_ADAMW, 0.9);
-            advance(&g.now);
-        }
-        bytes[at] = was;
+    for (size_t at = 0; at < n; at += at < 8 + header || at >= n - 16 ? 1 : 1 + n / 500) {
+        const unsigned char bit = (unsigned char)(1u << at % 8);
+        bytes[at] ^= bit;
+        refuse_damaged(&g, scratch_write("flipped.safetensors", bytes, n));
+        bytes[at] ^= bit;
     }
-    assert_true(refused > header / 2);
+    for (size_t at = n - 16; at < n; at++) { /* the loop above may step over its beginning */
+        bytes[at] ^= 1;
+        refuse_damaged(&g, scratch_write("flipped.safetensors", bytes, n));
+        bytes[at] ^= 1;
+    }
     free(bytes);
     end(&g.now);
     end(&g.before);
@@ -375,11 +378,122 @@ static void a_counter_that_is_no_number_is_refused_by_name(void **state) {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         assert_int_equal(strlen(others[i]), sizeof counter - 1);
         memcpy(at, others[i], sizeof counter - 1);
+        const uint64_t seal = ich_fnv(ich_fnv_start, bytes, n - sizeof seal);
+        memcpy(bytes + n - sizeof seal, &seal, sizeof seal);
         refuse(&g, scratch_write("counter.safetensors", bytes, n), "'optimizer_step' is not a number");
     }
     free(bytes);
     end(&g.now);
     end(&g.before);
+}
+
+/* -- the last few ----------------------------------------------------------------------------------- */
+
+static const char *folder_of_run(void) {
+    ich_error err = {""};
+    if (!ich_folder_make(scratch_path("run/checkpoint"), &err)) fail_msg("%s", err.text);
+    return scratch_path("run");
+}
+
+static const char *kept(int i) {
+    char name[ICH_KEEP_NAME], path[ICH_KEEP_NAME + 4];
+    ich_keep_name(name, i);
+    snprintf(path, sizeof path, "run/%s", name);
+    return scratch_path(path);
+}
+
+/* Saves checkpoints of steps first … last, of which 3 are kept. */
+static void keep_steps(stand *s, int *from, size_t first, size_t last) {
+    ich_error err = {""};
+    for (s->position.batch = first; s->position.batch <= last; s->position.batch++)
+        if (!ich_keep_save(&s->it, folder_of_run(), 3, from, &err)) fail_msg("%s", err.text);
+}
+
+/* The step that a run goes on from. */
+static size_t found(int *from) {
+    stand s;
+    ich_error err = {""};
+    begin(&s, ICH_SGD, 0);
+    if (!ich_keep_load(&s.it, folder_of_run(), from, NULL, &err)) fail_msg("%s", err.text);
+    const size_t batch = s.position.batch;
+    end(&s);
+    return batch;
+}
+
+static void damage(const char *path) {
+    size_t n;
+    unsigned char *bytes = read_bytes(path, &n);
+    ich_error err = {""};
+    bytes[n / 2] ^= 4;
+    if (!ich_file_write(path, bytes, n, &err)) fail_msg("%s", err.text);
+    free(bytes);
+}
+
+static void the_newest_that_is_whole_is_taken(void **state) {
+    (void)state;
+    stand s;
+    int from = 0;
+    begin(&s, ICH_SGD, 0);
+    assert_false(ich_keep_any(folder_of_run()));
+    keep_steps(&s, &from, 1, 5);
+    assert_true(ich_path_exists(kept(2)) && !ich_path_exists(kept(3)));
+    assert_int_equal(found(&from), 5);
+    assert_int_equal(from, 0);
+    damage(kept(0));
+    assert_int_equal(found(&from), 4);
+    assert_int_equal(from, 1);
+    damage(kept(1));
+    assert_int_equal(found(&from), 3);
+    assert_int_equal(from, 2);
+    keep_steps(&s, &from, 4, 4); /* in place of the damaged ones, the whole one before it */
+    assert_int_equal(from, 0);
+    assert_int_equal(found(&from), 4);
+    damage(kept(0));
+    assert_int_equal(found(&from), 3);
+    assert_false(ich_path_exists(kept(2)));
+    ich_error err = {""};
+    damage(kept(1));
+    assert_false(ich_keep_load(&s.it, folder_of_run(), &from, NULL, &err));
+    if (!strstr(err.text, ICH_RUN_STATE) || !strstr(err.text, "no older checkpoint is whole"))
+        fail_msg("%s", err.text);
+    assert_true(ich_keep_any(folder_of_run()) && ich_keep_remove(folder_of_run(), &err));
+    assert_false(ich_keep_any(folder_of_run()));
+    end(&s);
+}
+
+/* What a crash between two renames leaves: gaps. */
+static void a_gap_is_stepped_over(void **state) {
+    (void)state;
+    stand s;
+    int from = 0;
+    ich_error err = {""};
+    begin(&s, ICH_SGD, 0);
+    keep_steps(&s, &from, 1, 3);
+    assert_int_equal(rename(kept(0), kept(5)), 0);
+    assert_int_equal(found(&from), 2);
+    assert_true(ich_keep_any(folder_of_run()));
+    keep_steps(&s, &from, 6, 6);
+    assert_int_equal(found(&from), 6);
+    assert_false(ich_path_exists(kept(5)));
+    assert_true(ich_keep_remove(folder_of_run(), &err));
+    end(&s);
+}
+
+/* A whole checkpoint of another run is no reason to take an older one. */
+static void another_runs_checkpoint_is_not_stepped_over(void **state) {
+    (void)state;
+    stand s;
+    int from = 0;
+    ich_error err = {""};
+    begin(&s, ICH_SGD, 0);
+    keep_steps(&s, &from, 1, 2);
+    s.it.verb = "pretrain";
+    keep_steps(&s, &from, 3, 3);
+    s.it.verb = "finetune";
+    assert_false(ich_keep_load(&s.it, folder_of_run(), &from, NULL, &err));
+    if (!strstr(err.text, "another verb")) fail_msg("%s", err.text);
+    assert_true(ich_keep_remove(folder_of_run(), &err));
+    end(&s);
 }
 
 int main(void) {
@@ -391,8 +505,11 @@ int main(void) {
         cmocka_unit_test(more_scores_than_there_is_room_for_are_refused),
         cmocka_unit_test(a_foreign_file_is_refused_by_name),
         cmocka_unit_test(a_file_cut_short_anywhere_is_refused_by_name),
-        cmocka_unit_test(a_changed_byte_does_no_harm),
+        cmocka_unit_test(a_flipped_bit_anywhere_is_noticed),
         cmocka_unit_test(a_counter_that_is_no_number_is_refused_by_name),
+        cmocka_unit_test(the_newest_that_is_whole_is_taken),
+        cmocka_unit_test(a_gap_is_stepped_over),
+        cmocka_unit_test(another_runs_checkpoint_is_not_stepped_over),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#define HEADER "epoch,split,loss,auc,lr,seconds,seconds_waiting,images_per_second\n"
+#define HEADER "epoch,split,loss,auc,lr,seconds,seconds_waiting,images_per_second,bad_steps\n"
 
 static void add(ich_log *log, ich_log_row row) {
     ich_error err = {""};
@@ -25,7 +25,8 @@ static const ich_log_row trained = {.epoch = 1,
                                     .lr = 3e-5,
                                     .seconds = 8,
                                     .waiting = 0.25,
-                                    .images = 100};
+                                    .images = 100,
+                                    .bad_steps = 2};
 
 static void a_row_says_what_was_measured(void **state) {
     (void)state;
@@ -35,9 +36,9 @@ static void a_row_says_what_was_measured(void **state) {
     add(&log, (ich_log_row){
                   .epoch = 1, .split = "val", .loss = 0.123456789, .auc = 1, .lr = 0.0009, .seconds = 1e-4});
     add(&log, (ich_log_row){.epoch = 12, .split = "train", .loss = 2, .auc = 0, .lr = 0, .images = 7});
-    assert_string_equal(ich_log_text(&log), HEADER "1,train,0.500000,0.750000,3e-05,8.000,0.250,12.5\n"
-                                                   "1,val,0.123457,1.000000,0.0009,0.000,0.000,0.0\n"
-                                                   "12,train,2.000000,0.000000,0,0.000,0.000,0.0\n");
+    assert_string_equal(ich_log_text(&log), HEADER "1,train,0.500000,0.750000,3e-05,8.000,0.250,12.5,2\n"
+                                                   "1,val,0.123457,1.000000,0.0009,0.000,0.000,0.0,0\n"
+                                                   "12,train,2.000000,0.000000,0,0.000,0.000,0.0,0\n");
     ich_log_free(&log);
 }
 
@@ -46,7 +47,7 @@ static void what_does_not_exist_is_an_empty_field(void **state) {
     ich_log log = {0};
     add(&log, (ich_log_row){
                   .epoch = 3, .split = "val", .loss = NAN, .auc = NAN, .lr = 1, .seconds = 1, .images = 2});
-    assert_string_equal(ich_log_text(&log), HEADER "3,val,,,1,1.000,0.000,2.0\n");
+    assert_string_equal(ich_log_text(&log), HEADER "3,val,,,1,1.000,0.000,2.0,0\n");
     ich_log_free(&log);
 }
 

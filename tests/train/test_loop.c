@@ -93,7 +93,7 @@ static void open_loop(toy *t) {
     loop->schedule = ICH_COSINE;
     loop->gradients = calloc(loop->model.graph.n_values, sizeof(float));
     assert_non_null(loop->gradients);
-    if (!ich_run_claim(&t->job, "finetune", &err) ||
+    if (!ich_run_claim(&t->job, "finetune", &loop->lock, &err) ||
         !ich_optimizer_init(&loop->optimizer, ICH_ADAMW, &loop->model.graph, t->job.recipe.ema, &err) ||
         !ich_loop_position(loop, STEPS, STEPS, &err))
         fail_msg("%s", err.text);
@@ -296,7 +296,9 @@ static void numbers_that_are_not_finite_end_the_run(void **state) {
     } cases[] = {
         {NAN, 0, good, "epoch 2, step 3 (first study study-7): the loss is not finite: lower --lr"},
         {INFINITY, 0, good, "epoch 2, step 3 (first study study-7): the loss is not finite: lower --lr"},
-        {0.5, NAN, good, "epoch 2, step 3 (first study study-7): the gradient is not finite: lower --lr"},
+        {0.5, NAN, good,
+         "epoch 2, step 3 (first study study-7): the gradient is not finite, first in "
+         "the gradient of 'classifier.weight': lower --lr"},
         {0.5, INFINITY, good, "epoch 2, step 3 (first study study-7): the gradient is not finite"},
         {0.5, 0, bad, "epoch 2: the validation loss is not finite: lower --lr"},
     };
@@ -305,6 +307,7 @@ static void numbers_that_are_not_finite_end_the_run(void **state) {
         ich_train_result result;
         ich_error err = {""};
         t.job.force = true;
+        t.job.recipe.bad_steps = 0;
         t.val = cases[i].val;
         t.odd_at = STEPS + 3;
         t.odd_loss = cases[i].loss;
@@ -313,6 +316,51 @@ static void numbers_that_are_not_finite_end_the_run(void **state) {
         if (!strstr(err.text, cases[i].words)) fail_msg("'%s' does not say '%s'", err.text, cases[i].words);
         assert_true(weight_of("odd", ICH_RUN_MODEL) == t.first[0]);
         assert_true(weight_of("odd", ICH_RUN_LAST) == t.first[0]);
+    }
+}
+
+/* One bad step leaves weights and figures as they were, and where a run was stopped does not change that. */
+static void a_bad_step_is_left_out_the_same_on_any_way(void **state) {
+    (void)state;
+    static const double val[] = {0.5, 0.4, 0.3};
+    static const struct {
+        double loss;
+        float gradient;
+    } cases[] = {{NAN, 0}, {0.5, INFINITY}, {100, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        toy whole = toy_in("left-out");
+        whole.job.force = true;
+        whole.val = val;
+        whole.job.recipe.explode = 50;
+        whole.odd_at = STEPS + 2;
+        whole.odd_loss = cases[i].loss;
+        whole.odd_gradient = cases[i].gradient;
+        finish(&whole);
+        size_t n;
+        char *log = (char *)read_bytes(file_in("left-out", ICH_RUN_LOG), &n);
+        int epoch = 0, seen = 0;
+        for (char *line = strtok(log, "\n"); line; line = strtok(NULL, "\n")) {
+            if (!strstr(line, ",train,")) continue;
+            epoch++;
+            seen += !strcmp(strrchr(line, ','), epoch == 2 ? ",1" : ",0");
+        }
+        assert_int_equal(seen, EPOCHS);
+        free(log);
+        for (int at = STEPS + 1; at <= STEPS + 3; at++) {
+            toy t = whole;
+            t.steps = 0;
+            t.job.out = scratch_path("left-out-stopped");
+            t.stop_at = at;
+            ich_train_result result;
+            ich_error err = {""};
+            if (!run(&t, &result, &err)) fail_msg("%s", err.text);
+            assert_true(result.stopped);
+            t.stop = t.stop_at = 0;
+            t.job.out = scratch_path("left-out-stopped");
+            t.job.resume = true;
+            finish(&t);
+            assert_same_end("left-out", "left-out-stopped");
+        }
     }
 }
 
@@ -335,6 +383,7 @@ int main(void) {
         cmocka_unit_test(a_run_that_was_stopped_goes_on_to_the_same_bytes),
         cmocka_unit_test(a_run_that_broke_off_goes_on_from_its_last_checkpoint),
         cmocka_unit_test(numbers_that_are_not_finite_end_the_run),
+        cmocka_unit_test(a_bad_step_is_left_out_the_same_on_any_way),
         cmocka_unit_test(a_run_stopped_in_its_first_epoch_has_no_model_yet),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);

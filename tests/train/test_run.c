@@ -21,12 +21,16 @@ static ich_train_job job_of(const char *out) {
 
 static void claim(const ich_train_job *job, const char *verb) {
     ich_error err = {""};
-    if (!ich_run_claim(job, verb, &err)) fail_msg("%s", err.text);
+    ich_lock lock = {0};
+    if (!ich_run_claim(job, verb, &lock, &err)) fail_msg("%s", err.text);
+    ich_lock_release(&lock);
 }
 
 static void refuse(const ich_train_job *job, const char *word) {
     ich_error err = {""};
-    assert_false(ich_run_claim(job, "finetune", &err));
+    ich_lock lock = {0};
+    assert_false(ich_run_claim(job, "finetune", &lock, &err));
+    ich_lock_release(&lock);
     if (strncmp(err.text, job->out, strlen(job->out)) != 0 || !strstr(err.text, word))
         fail_msg("'%s' does not begin with the folder and say '%s'", err.text, word);
 }

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Damaged checkpoints, a full disk, two processes in one folder, steps whose numbers go wrong, caches and volumes that
+# go away under a run: each costs what it must and no more.
+. "$(dirname "$0")/lib.sh"
+
+long="--size 32 --epochs 4 --batch 20 --checkpoint-minutes 0.00001"
+
+await() { # FILE: until it is there
+    local i
+    for i in $(seq 1200); do [ -e "$1" ] && return || sleep 0.05; done
+    fail "$1 does not appear"
+}
+
+same_run() { # A B
+    same "$1/model.safetensors" "$2/model.safetensors" && same "$1/last.safetensors" "$2/last.safetensors" || return
+    [ "$(cut -d, -f1-5,9 "$1/log.csv")" = "$(cut -d, -f1-5,9 "$2/log.csv")" ] || fail "logs differ"
+}
+
+# start WORDS...: in the background, until it keeps three checkpoints
+start() {
+    "$ichor" "$@" >out 2>first-err </dev/null &
+    pid=$!
+    await r/checkpoint/state.2.safetensors
+}
+killed() { start "$@" && kill -KILL $pid && ! wait $pid 2>/dev/null; }
+
+flip() { # FILE PLACE: another byte there
+    local byte
+    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+    printf "\\$(printf %03o $((byte ^ 8)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+test_a_damaged_checkpoint_costs_the_steps_since_the_one_before() {
+    local state=r/checkpoint/state.safetensors size place
+    phantoms d && run 0 pretrain d --out whole $long --quiet && killed pretrain d --out r $long && cp -r r kept || return
+    size=$(stat -c %s $state)
+    for place in 0 3 40 2000 $((size / 2)) $((size - 1)); do # length, header, counters, arrays, seal
+        rm -r r && cp -r kept r && flip $state $place && run 0 pretrain --resume r &&
+            holds err "$state: damaged" "going on from the checkpoint before" && same_run whole r || return
+    done
+    rm -r r && cp -r kept r && truncate -s 1000 $state && : >r/checkpoint/state.1.safetensors &&
+        run 0 pretrain --resume r --quiet && same_run whole r || return
+    rm -r r && cp -r kept r && for place in r/checkpoint/state*; do truncate -s -1 $place; done
+    run 1 pretrain --resume r && said $state "no older checkpoint is whole" --force && there r/checkpoint/state.2.safetensors
+}
+
+test_so_many_checkpoints_stay_as_are_asked_for() {
+    phantoms d && run 0 pretrain d --out r $long --quiet --keep-checkpoints 1 && gone r/checkpoint/state.1.safetensors &&
+        run 0 pretrain d --out s $long --quiet --keep-checkpoints 4 && there s/checkpoint/state.3.safetensors &&
+        gone s/checkpoint/state.4.safetensors s/checkpoint/next.safetensors && same_run r s
+}
+
+# No room for another checkpoint: files may not grow beyond 60 MiB.
+test_a_full_disk_ends_the_run_and_leaves_its_checkpoints() {
+    local status=0
+    phantoms d && run 0 pretrain d --out whole $long --quiet && killed pretrain d --out r $long && cp -r r kept || return
+    (trap '' XFSZ && ulimit -f $((60 * 1024)) && exec "$ichor" pretrain --resume r --quiet >out 2>err) || status=$?
+    [ $status -eq 1 ] && said r/checkpoint/ "room" && no_rests || fail "status $status: $(cat err)" || return
+    for f in state state.1 state.2; do same kept/checkpoint/$f.safetensors r/checkpoint/$f.safetensors || return; done
+    run 0 pretrain --resume r --quiet && same_run whole r
+}
+
+test_the_second_process_in_a_folder_is_refused() {
+    phantoms d && start pretrain d --out r $long || return
+    run 1 pretrain --resume r && said r "in use by ichor pretrain, process $pid on $(hostname)" &&
+        run 1 pretrain d --out r --force $long && said "process $pid" || return
+    kill -KILL $pid
+    ! wait $pid 2>/dev/null && run 0 pretrain --resume r --quiet && gone r/.ichor.lock
+}
+
+# Every step above the mean so far is called an explosion: enough to leave some out.
+test_left_out_steps_are_the_same_for_a_killed_run() {
+    local rule="--explode 0.999 --bad-steps 1000"
+    phantoms d && run 0 pretrain d --out whole $long $rule && holds err "the loss explodes" "the step is left out" &&
+        grep -q ',train,.*,[1-9][0-9]*$' whole/log.csv || fail "none left out: $(cat whole/log.csv)" || return
+    killed pretrain d --out r $long $rule && run 0 pretrain --resume r --quiet && same_run whole r
+}
+
+test_a_run_that_only_goes_wrong_ends_and_says_where() {
+    phantoms d && run 1 pretrain d --out r $tiny --epochs 3 --batch 4 --lr 1e30 --warmup 0 --quiet &&
+        said "epoch 1, step" "first study" "not finite, first in " "at most 3 such steps" || return
+    pretrained p && run 1 finetune d --out f --init p --epochs 3 --studies 1 --bad-steps 0 --lr 1e30 --lr-cnn 1e30 \
+        --warmup 0 --quiet && said "epoch 1, step" "not finite, first in "
+}
+
+test_a_cache_that_goes_away_is_made_again() {
+    phantoms d && run 0 pretrain d --out whole $long --quiet && start pretrain d --out r $long --quiet || return
+    rm r/cache/*
+    wait $pid || fail "status $?: $(cat first-err)" || return
+    same_run whole r && gone r/skipped.csv
+}
+
+test_a_study_that_goes_away_costs_itself() {
+    local id
+    phantoms d && start pretrain d --out r --size 32 --epochs 8 --batch 20 --checkpoint-minutes 0.00001 || return
+    id=$(awk -F, 'NR > 1 && /train/ {print $1; exit}' d/studies.csv)
+    rm "d/volumes/$id.nii.gz" r/cache/"$id"-*
+    wait $pid
+    [ $? -eq 3 ] || fail "status not 3: $(cat first-err)" || return
+    holds r/skipped.csv "$id" && rows r/skipped.csv 1 && holds first-err "the step is left out" && there r/model.safetensors
+}
+
+test_out_of_memory_is_a_refusal_with_a_number() {
+    local status=0
+    phantoms d || return
+    (ulimit -v 700000 && exec "$ichor" pretrain d --out r --size 224 --batch 64 --threads 1 --quiet >out 2>err) || status=$?
+    [ $status -eq 1 ] && said "out of memory" MiB batch || fail "status $status: $(cat err)"
+}
+
+run_tests
