@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds, runs every test.
 #   ./test.sh           everything, sanitizers included
+#   ./test.sh --races   all that end in time under the thread sanitizer
 #   ./test.sh --quick   the release build's quick tests, for daily work
 set -euo pipefail
 cd "$(dirname "$0")"
 
-quick=
+quick= races=
 case ${1:-} in
 --quick) quick=1 ;;
+--races) races=1 ;;
 "") ;;
-*) echo "usage: ./test.sh [--quick]" >&2; exit 2 ;;
+*) echo "usage: ./test.sh [--quick|--races]" >&2; exit 2 ;;
 esac
 
 tools/packages.sh build tests
@@ -22,12 +24,16 @@ run() { # preset, ctest arguments
     shift 2
     cmake --preset "$preset" >/dev/null
     cmake --build "$folder" -j "$jobs" -- --quiet 2>/dev/null || cmake --build "$folder" -j "$jobs"
-    ctest --test-dir "$folder" --output-on-failure --no-tests=error -j "$jobs" "$@"
+    ctest --preset "$preset" --no-tests=error -j "$jobs" "$@"
 }
 
-if [ -n "$quick" ]; then
+if [ -n "$races" ]; then
+    tools/packages.sh analysis
+    run tsan build-tsan
+elif [ -n "$quick" ]; then
     run release build -LE slow
 else
+    tools/packages.sh analysis || echo "without analysers and valgrind: their tests are skipped"
     run release build
     run sanitize build-sanitize -LE "slow|speed"
 fi

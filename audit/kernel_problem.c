@@ -21,7 +21,8 @@ static float *guarded(size_t count) {
 
 static bool guards_hold(const float *data, size_t count) {
     for (size_t i = 1; i <= GUARD; i++)
-        if (memcmp(data - i, &guard_bits, 4) || memcmp(data + count + i - 1, &guard_bits, 4)) return false;
+        if (memcmp(data - i, &guard_bits, 4) != 0 || memcmp(data + count + i - 1, &guard_bits, 4) != 0)
+            return false;
     return true;
 }
 
@@ -100,13 +101,13 @@ static void compare(const arrays *want, const arrays *got, ich_kernel_finding *f
             if (isinf(share)) f->mistake = "differs from the reference";
         }
     for (int a = 0; a < ICH_KERNEL_ARRAYS && p->in[a]; a++)
-        if (memcmp(want->in[a], got->in[a], p->in[a] * sizeof(float))) f->mistake = "changes an input";
+        if (memcmp(want->in[a], got->in[a], p->in[a] * sizeof(float)) != 0) f->mistake = "changes an input";
 }
 
 static void compare_bytes(const arrays *one, const arrays *team, ich_kernel_finding *f) {
     const ich_kernel_problem *p = one->problem;
     for (int a = 0; a < ICH_KERNEL_ARRAYS && p->out[a]; a++)
-        if (memcmp(one->out[a], team->out[a], p->out[a] * sizeof(float)))
+        if (memcmp(one->out[a], team->out[a], p->out[a] * sizeof(float)) != 0)
             f->mistake = "gives other bytes on more threads";
 }
 

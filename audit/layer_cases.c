@@ -1,7 +1,7 @@
 #include "audit/layer_cases.h"
 
 /* clang-format off */
-#define CONV(OUT, KERNEL, STRIDE, PAD) .out = OUT, .kernel = KERNEL, .stride = STRIDE, .pad = PAD
+#define CONV(OUT, KERNEL, STRIDE, PAD) .out = (OUT), .kernel = (KERNEL), .stride = (STRIDE), .pad = (PAD)
 #define NORM {.eps = 1e-5f, .momentum = 0.1f}
 
 const ich_layer_case ich_small_cases[] = {

@@ -186,7 +186,7 @@ static bool check_float(const measured *m, const char *kernels, double factors, 
     if (done) {
         ich_layer_run_forward(&run);
         if (!c->inference) ich_layer_run_backward(&run);
-        for (int backward = 0; backward <= !c->inference; backward++) {
+        for (int backward = 0; backward < (c->inference ? 1 : 2); backward++) {
             ich_layer_finding f = {.c = c, .kernels = kernels, .check = backward ? "backward" : "forward"};
             judge_float(m, &run, factors, &f, !backward);
             visit(self, &f);

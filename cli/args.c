@@ -192,7 +192,8 @@ static void add_settings(parsing *p) {
             continue;
         if (strcmp(section, settings[i].section) != 0) {
             section = settings[i].section;
-            add_option(p, (struct argp_option){.doc = section, .group = ++group});
+            group++;
+            add_option(p, (struct argp_option){.doc = section, .group = group});
         }
         add_setting(p, &settings[i], (int)i, group);
     }

@@ -90,7 +90,7 @@ static void line(void *self, const char *text) {
 void ich_ui_init(ich_ui *ui, bool quiet) {
     quiet = quiet || ich_rank() > 0;
     *ui = (ich_ui){.quiet = quiet, .terminal = isatty(STDERR_FILENO) == 1};
-    ui->progress = quiet ? (ich_progress){0} : (ich_progress){.update = update, .line = line, .self = ui};
+    if (!quiet) ui->progress = (ich_progress){.update = update, .line = line, .self = ui};
 }
 
 void ich_ui_clear(ich_ui *ui) {

@@ -4,9 +4,13 @@ find_package(OpenMP REQUIRED COMPONENTS C)
 find_package(ZLIB REQUIRED)
 
 # The openmp build of OpenBLAS by its own path: the libblas that the system points to may have one thread, or
-# threads of its own that fight with ours.
-find_library(OPENBLAS_LIBRARY openblas PATH_SUFFIXES openblas-openmp NO_CMAKE_ENVIRONMENT_PATH)
-find_path(OPENBLAS_INCLUDE cblas.h PATH_SUFFIXES openblas-openmp ${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp)
+# threads of its own that fight with ours. The thread sanitizer knows clang's OpenMP only, and that build brings gcc's.
+set(openblas openblas-openmp)
+if(ICHOR_TSAN)
+  set(openblas openblas-serial)
+endif()
+find_library(OPENBLAS_LIBRARY openblas PATH_SUFFIXES ${openblas} NO_CMAKE_ENVIRONMENT_PATH)
+find_path(OPENBLAS_INCLUDE cblas.h PATH_SUFFIXES ${openblas} ${CMAKE_LIBRARY_ARCHITECTURE}/${openblas})
 # niftiio's own CMake package is broken in Debian 12.
 find_library(NIFTI_LIBRARY nifti2)
 find_library(ZNZ_LIBRARY znz)
@@ -48,7 +52,7 @@ if(ICHOR_MPI AND NOT MPI_C_FOUND)
   message(FATAL_ERROR "ICHOR_MPI=ON, but MPI was not found: install libopenmpi-dev")
 endif()
 
-foreach(pair "OPENBLAS_LIBRARY:libopenblas-openmp-dev" "OPENBLAS_INCLUDE:libopenblas-openmp-dev"
+foreach(pair "OPENBLAS_LIBRARY:lib${openblas}-dev" "OPENBLAS_INCLUDE:lib${openblas}-dev"
              "NIFTI_LIBRARY:libnifti-dev" "ZNZ_LIBRARY:libnifti-dev" "NIFTI_INCLUDE:libnifti-dev"
              "INIH_LIBRARY:libinih-dev" "INIH_INCLUDE:libinih-dev" "JANSSON_LIBRARY:libjansson-dev"
              "JANSSON_INCLUDE:libjansson-dev" "STB_INCLUDE:libstb-dev"

@@ -60,7 +60,7 @@ static bool fingerprint(const ich_study *study, const ich_preprocess *p, uint64_
 static char *file_name(const char *folder, const char *study_id, uint64_t hash) {
     char name[NAME_ID + 32];
     int n = 0;
-    for (; study_id[n] && n < NAME_ID; n++)
+    for (; n < NAME_ID && study_id[n]; n++)
         name[n] =
             (char)(isalnum((unsigned char)study_id[n]) || strchr("-_", study_id[n]) ? study_id[n] : '_');
     snprintf(name + n, sizeof name - (size_t)n, "-%016llx.slices", (unsigned long long)hash);

@@ -51,7 +51,7 @@ static bool is_printable(const char *text) {
 
 /* Files are named after a study, so its id must be a file's name, and no other folder's. */
 static bool check_id(const ich_csv *csv, size_t row, const char *id, ich_error *err) {
-    if (*id && strlen(id) <= MOST_ID && !strchr(id, '/') && strcmp(id, ".") && strcmp(id, "..") &&
+    if (*id && strlen(id) <= MOST_ID && !strchr(id, '/') && strcmp(id, ".") != 0 && strcmp(id, "..") != 0 &&
         is_printable(id))
         return true;
     return ich_fail(err, AT "study_id '%.*s' cannot name a file: use 1 to %d characters without '/'",
@@ -115,7 +115,7 @@ static ich_study **sort_studies(const ich_dataset *d, const ich_csv *csv, ich_er
     for (size_t i = 0; i < d->n_studies; i++) sorted[i] = &d->studies[i];
     qsort(sorted, d->n_studies, sizeof *sorted, by_id);
     for (size_t i = 1; i < d->n_studies; i++) {
-        if (strcmp(sorted[i - 1]->study_id, sorted[i]->study_id)) continue;
+        if (strcmp(sorted[i - 1]->study_id, sorted[i]->study_id) != 0) continue;
         const size_t a = csv->lines[sorted[i - 1] - d->studies], b = csv->lines[sorted[i] - d->studies];
         ich_fail(err, AT "study '%s' is on line %zu already: remove or rename one", csv->path, a > b ? a : b,
                  sorted[i]->study_id, a > b ? b : a);

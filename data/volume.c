@@ -63,7 +63,8 @@ static int64_t convert_row(const ich_nifti *nifti, load_function load, const uns
     for (int done = 0; done < n; done += BLOCK) {
         const int count = n - done < BLOCK ? n - done : BLOCK;
         uint64_t aligned[BLOCK]; /* of the widest type */
-        memcpy(aligned, from + (ptrdiff_t)done * nifti->voxel_bytes, (size_t)(count * nifti->voxel_bytes));
+        memcpy(aligned, from + (ptrdiff_t)done * nifti->voxel_bytes,
+               (size_t)count * (size_t)nifti->voxel_bytes);
         if (nifti->swapped && nifti->voxel_bytes > 1) nifti_swap_Nbytes(count, nifti->voxel_bytes, aligned);
         load(aligned, count, values);
         for (int i = 0; i < count; i++) {

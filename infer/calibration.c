@@ -49,6 +49,8 @@ static derivatives derive(const problem *q, ich_line line) {
     return d;
 }
 
+enum { HALVINGS = 34 }; /* down to 1e-10 of a step */
+
 /* Newton's step, halved until the loss falls; false at the end. */
 static bool improve(const problem *q, bool with_offset, ich_line *line, double *least) {
     const derivatives d = derive(q, *line);
@@ -58,7 +60,8 @@ static bool improve(const problem *q, bool with_offset, ich_line *line, double *
         step.slope = -(d.offset_offset * d.slope - d.slope_offset * d.offset) / determinant;
         step.offset = -(d.slope_slope * d.offset - d.slope_offset * d.slope) / determinant;
     }
-    for (double size = 1; size > 1e-10; size /= 2) {
+    double size = 1;
+    for (int i = 0; i < HALVINGS; i++, size /= 2) {
         const ich_line to = {line->slope + size * step.slope, line->offset + size * step.offset};
         const double found = loss(q, to);
         if (!(found < *least)) continue;

@@ -195,7 +195,7 @@ bool ich_model_save(const ich_model *model, const char *path, ich_error *err) {
         values[RESERVED_KEYS + i] = model->meta_values[i];
     }
     const bool done = ich_safetensors_write(path, tensors, (size_t)model->graph.n_params, keys, values,
-                                            (size_t)(RESERVED_KEYS + model->n_meta), err);
+                                            RESERVED_KEYS + (size_t)model->n_meta, err);
     free(tensors);
     free(recipe);
     return done;

@@ -197,7 +197,7 @@ static bool from_scan(roll *r, size_t share) {
     const bool fits = volume.width <= LONGEST_SIDE && volume.height <= LONGEST_SIDE;
     if (fits) {
         const float across = (float)volume.width * volume.spacing[0];
-        r->mm = fmax(across, (float)volume.height * volume.spacing[1]);
+        r->mm = fmaxf(across, (float)volume.height * volume.spacing[1]);
         r->turned = ich_volume_stored_slice(&volume, 0) != 0;
         r->kind = "scan";
         add_heat(r, &volume);

@@ -116,8 +116,9 @@ ich_figure ich_auc_delong(const double *score, const double *label, size_t n) {
 }
 
 ich_figure ich_auc(const float *score, const float *label, size_t n) {
-    double *scores = calloc(n ? n : 1, 2 * sizeof *scores), *labels = scores + n;
+    double *scores = calloc(n ? n : 1, 2 * sizeof *scores);
     if (!scores) return nothing("DeLong 1988", ich_no_memory);
+    double *labels = scores + n;
     for (size_t i = 0; i < n; i++) scores[i] = (double)score[i], labels[i] = (double)label[i];
     const ich_figure auc = ich_auc_delong(scores, labels, n);
     free(scores);

@@ -20,7 +20,7 @@ static int or_one(int setting) { return setting ? setting : 1; }
 static bool shape(const ich_attr *attr, const ich_shape *in, ich_shape *out, ich_error *err) {
     int groups = or_one(attr->groups);
     if (attr->out < 1 || attr->kernel < 1 || attr->stride < 0 || attr->pad < 0 || attr->dilation < 0 ||
-        groups < 0)
+        groups < 1)
         return ich_fail(err, "a convolution needs out and kernel of at least 1, and no negative setting");
     if (in->c % groups || attr->out % groups)
         return ich_fail(err, "%d input and %d output channels do not divide into %d groups", in->c, attr->out,

@@ -34,8 +34,7 @@ static void max_pool_pixel(const ich_pool_shape *p, const float *x, int n, int i
                     column = source(j, s, p->stride, p->pad, p->w);
                 if (row < 0 || column < 0) continue;
                 ich_vec value = load(x + pixel(p->h, p->w, p->c, n, row, column) + c, count);
-                ich_mask wins =
-                    first ? (ich_mask){0} - 1 : (value > best) | (value != value); /* a NaN wins */
+                ich_mask wins = first ? ~(ich_mask){0} : (value > best) | (value != value); /* a NaN wins */
                 best = ich_select(wins, value, best);
                 winner = (wins & (r * p->r + s)) | (~wins & winner);
                 first = false;

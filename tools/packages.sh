@@ -2,6 +2,7 @@
 # Installs the Debian packages named, if any is missing. Needs root or sudo only then.
 #   tools/packages.sh build        what the program needs
 #   tools/packages.sh build tests  and what its tests need
+#   tools/packages.sh analysis     what tools/analyse.py, the thread sanitizer and the test under valgrind need
 #   tools/packages.sh peers        what the benchmarks measure Ichor against
 #   tools/packages.sh browser      what the report's test in a browser needs; without it that test is skipped
 #   tools/packages.sh clang        clang, which the whole project builds with, too (tools/other_compilers.sh)
@@ -12,6 +13,7 @@ set -euo pipefail
 
 build="gcc g++ make cmake pkg-config libopenblas-openmp-dev libnifti-dev libstb-dev libinih-dev libjansson-dev zlib1g-dev libdeflate-dev libdcmtk-dev libopenjp2-7-dev libseccomp-dev"
 tests="libcmocka-dev clang-format python3-numpy libopenmpi-dev openmpi-bin"
+analysis="cppcheck clang clang-tidy libomp-dev libopenblas-serial-dev valgrind"
 peers="python3-torch python3-nibabel python3-pil libjemalloc2 libtcmalloc-minimal4"
 clang="clang libomp-dev"
 arm64="mmdebstrap g++-aarch64-linux-gnu qemu-user"
@@ -26,6 +28,7 @@ for set in "$@"; do
     case $set in
     build) wanted+=($build) ;;
     tests) wanted+=($tests) ;;
+    analysis) wanted+=($analysis) ;;
     peers) wanted+=($peers $node) ;;
     clang) wanted+=($clang) ;;
     arm64) wanted+=($arm64) ;;
@@ -39,6 +42,7 @@ for set in "$@"; do
         wanted+=($node)
         ;;
     *) echo "tools/packages.sh: '$set' is not a set of packages; use build, tests, peers, browser, onnx, clang, arm64, release" >&2; exit 2 ;;
+
     esac
 done
 

@@ -45,8 +45,11 @@ static void is_described_in_one_line_that_agrees_with_the_verdict(void **state) 
  * says so, and names why. */
 static void the_linked_library_is_sound(void **state) {
     (void)state;
-    if (!ich_blas_trusted() || strstr(ich_blas_description(), "not the OpenMP build"))
-        fail_msg("%s", ich_blas_description());
+    bool sound = ich_blas_trusted();
+#ifndef ICH_SANITIZED /* the thread sanitizer has another build */
+    sound = sound && !strstr(ich_blas_description(), "not the OpenMP build");
+#endif
+    if (!sound) fail_msg("%s", ich_blas_description());
 }
 
 int main(void) {

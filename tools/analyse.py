@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Static analysis of the project's own C: cppcheck, clang-tidy (.clang-tidy) and gcc's -fanalyzer. Prints each finding;
+exit status 1 where there is one, 77 without the tools.
+
+    tools/analyse.py              all sources of the rooms
+    tools/analyse.py --changed    cppcheck on all; the two slow ones on what differs from the commit before
+    tools/analyse.py FILE.c ...   those
+
+It reads build/compile_commands.json, so configure first: cmake --preset release.
+"""
+import concurrent.futures
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOMS = "tensor layers optim data infer audit train cli tools".split()
+MODEL = os.path.abspath("tools/analysis_model.h")  # what they must know of error.c
+# Left out of cppcheck:
+NO_CPPCHECK = [
+    "uninitvar", "legacyUninitvar",  # an array filled in a loop is empty to it; gcc, clang and valgrind know better
+    "invalidPointerCast",  # a panel holds floats or pairs of bfloat16, and an arena anything
+    "missingIncludeSystem",
+]
+
+
+def own_sources(build):
+    """The compile command of each source of a room; of kernels, compiled for many processors, the first."""
+    try:
+        with open(build + "/compile_commands.json") as file:
+            commands = json.load(file)
+    except OSError as why:
+        sys.exit(f"tools/analyse.py: {why}: run cmake --preset release")
+    found = {}
+    for command in commands:
+        name = os.path.relpath(command["file"])
+        if name.split("/")[0] in ROOMS and name.endswith(".c"):
+            found.setdefault(name, command)
+    return found
+
+
+def run(words, folder=None):
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def cppcheck(database):
+    _, _, said = run(["cppcheck", f"--project={database}", "--quiet", "--std=c11", f"-j{os.cpu_count()}",
+                      "--enable=warning,performance,portability", "--template={file}:{line}: {message} [{id}]"]
+                     + [f"--suppress={id}" for id in NO_CPPCHECK])
+    return said
+
+
+def model_for(name):
+    return [] if name == "tensor/error.c" else ["-include", MODEL]
+
+
+def clang_tidy(name, folder):
+    more = [f"--extra-arg-before={word}" for word in model_for(name)]
+    status, said, trouble = run(["clang-tidy", "-p", folder, "--quiet", "--warnings-as-errors=*"] + more + [name])
+    return said or (trouble if status else "")
+
+
+def gcc(name, command):
+    words = [word for word in shlex.split(command["command"]) if "ccache" not in word and word != "-c"]
+    at = words.index("-o")
+    words = words[:at] + words[at + 2:] + ["-S", "-o", "/dev/null", "-fanalyzer"] + model_for(name)
+    status, _, said = run(words, command["directory"])
+    return said or (f"{name}: gcc ends with {status}\n" if status else "")
+
+
+def changed(sources):
+    _, differs, _ = run("git diff --name-only HEAD~".split())
+    _, fresh, _ = run("git ls-files --others --exclude-standard".split())
+    return [name for name in (differs + fresh).split() if name in sources]
+
+
+def main(arguments):
+    for tool in ("cppcheck", "clang-tidy"):
+        if not shutil.which(tool):
+            print(f"{tool} is missing: tools/packages.sh analysis")
+            return 77
+    sources = own_sources("build")
+    names = changed(sources) if arguments == ["--changed"] else arguments or list(sources)
+    unknown = [name for name in names if name not in sources]
+    if unknown:
+        sys.exit(f"tools/analyse.py: {unknown[0]} is no source of a room, or build/ is older: see --help above it")
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        database = folder + "/compile_commands.json"
+        with open(database, "w") as file:
+            json.dump(list(sources.values()), file)
+        jobs = [] if arguments and arguments != ["--changed"] else [pool.submit(cppcheck, database)]
+        for name in names:
+            jobs.append(pool.submit(clang_tidy, name, folder))
+            jobs.append(pool.submit(gcc, name, sources[name]))
+        findings = [job.result() for job in jobs]
+    print("".join(findings), end="")
+    return 1 if any(findings) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
