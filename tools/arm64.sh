@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds everything for arm64, runs its unit tests in qemu, and lets a tiny network learn and predict there: its figures
 # must be those of this machine's build in build/ (which has to be there).
-#   tools/arm64.sh           all unit tests: an hour of two cores
+#   tools/arm64.sh           all unit tests: an emulator takes its time
 #   tools/arm64.sh --quick   those that take seconds even in an emulator: what ./test.sh runs
 set -euo pipefail
 cd "$(dirname "$0")/.."
