@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds, runs every test.
-#   ./test.sh           everything, sanitizers included
+#   ./test.sh           everything: sanitizers, clang, arm64 in an emulator
 #   ./test.sh --races   all that end in time under the thread sanitizer
 #   ./test.sh --quick   the release build's quick tests, for daily work
 set -euo pipefail
@@ -15,6 +15,7 @@ case ${1:-} in
 esac
 
 tools/packages.sh build tests
+tools/packages.sh release || echo "without mmdebstrap: packages are not tried in a clean Debian"
 tools/packages.sh browser || echo "without a browser: its tests are skipped"
 tools/packages.sh onnx || echo "without ONNX Runtime: the test that runs exported models is skipped"
 jobs=$(nproc)
@@ -36,4 +37,14 @@ else
     tools/packages.sh analysis || echo "without analysers and valgrind: their tests are skipped"
     run release build
     run sanitize build-sanitize -LE "slow|speed"
+    if tools/packages.sh clang; then
+        run clang build-clang -LE "slow|speed" -R '^(tensor|layers|optim|data|infer|train)\.'
+    else
+        echo "without clang: what it compiles is not tested"
+    fi
+    if tools/packages.sh arm64; then
+        tools/arm64.sh --quick
+    else
+        echo "without a cross compiler and an emulator: arm64 is not tested"
+    fi
 fi

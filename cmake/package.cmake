@@ -53,7 +53,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
     "libichor${abi} (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}), zlib1g-dev")
 # what libichor.a wants, and the Python module
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_RECOMMENDS
-    "libopenblas-openmp-dev, libnifti-dev, libinih-dev, libjansson-dev, libdeflate-dev, libdcmtk-dev, libopenjp2-7-dev")
+    "libopenblas-openmp-dev, libnifti-dev, libinih-dev, libjansson-dev, libdeflate-dev, libdcmtk-dev, libopenjp2-7-dev, libseccomp-dev")
 if(ICHOR_MPI)
   string(APPEND CPACK_DEBIAN_DEVELOPMENT_PACKAGE_RECOMMENDS ", libopenmpi-dev")
 endif()

@@ -5,7 +5,7 @@
 #   tools/packages.sh analysis     what tools/analyse.py, the thread sanitizer and the test under valgrind need
 #   tools/packages.sh peers        what the benchmarks measure Ichor against
 #   tools/packages.sh browser      what the report's test in a browser needs; without it that test is skipped
-#   tools/packages.sh clang        clang, which the whole project builds with, too (tools/other_compilers.sh)
+#   tools/packages.sh clang        clang, which the whole project builds with, too
 #   tools/packages.sh arm64        to build for arm64 and run that here (tools/arm64.sh)
 #   tools/packages.sh release      to make and try packages (tools/release.sh)
 #   tools/packages.sh onnx         ONNX Runtime, for the test of export (skipped without it) and as a peer
