@@ -53,6 +53,14 @@ test_programs_of_pkg_config_answer_as_predict() {
         env -u LD_LIBRARY_PATH ./answer_static "$root/m" "$root/d/volumes/$study.nii.gz" >static && agrees static || fail static
 }
 
+# Where ONNX Runtime is not installed, cli.export says that it is skipped.
+test_what_it_exports_answers_as_predict() {
+    local check=$(dirname "$consumer")/../infer/onnx_check.mjs
+    command -v node >/dev/null && node "$check" || return 0
+    answered && run 0 export "$root/m" m.onnx --quiet && run 0 audit "$root/m" "$root/d" --study "$study" --dump t --quiet &&
+        node "$check" m.onnx t/input.npy "$root/answers" "$study" >said 2>&1 || fail "$(tail -n 3 said)"
+}
+
 test_a_program_is_told_what_is_wrong() {
     answered && "$cc" -std=c17 "$consumer/answer.c" -o answer $(pkg-config --cflags --libs ichor) || return
     ! ./answer nowhere "$root/d/volumes/$study.nii.gz" 2>err && holds err "answer: nowhere" &&
