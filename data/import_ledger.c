@@ -82,7 +82,9 @@ static bool keep_entry(ich_ledger *ledger, const ich_entry *entry) {
     }
     char *text = strdup(entry->text);
     if (!text) return false;
-    ledger->entries[ledger->n_entries++] = (ich_entry){entry->key, entry->slices, text};
+    ich_entry *kept = &ledger->entries[ledger->n_entries++];
+    *kept = *entry;
+    kept->text = text;
     return true;
 }
 

@@ -21,6 +21,9 @@ ICH_INLINE ich_vec load(const float *p, int lanes) {
     return lanes == ICH_LANES ? ich_load(p) : ich_load_part(p, lanes);
 }
 
+/* By its bits: above infinity's, whatever the sign. */
+ICH_INLINE ich_mask is_nan(ich_vec v) { return ((ich_mask)v & 0x7fffffff) > 0x7f800000; }
+
 static void max_pool_pixel(const ich_pool_shape *p, const float *x, int n, int i, int j, float *y,
                            uint8_t *argmax) {
     for (int c = 0; c < p->c; c += ICH_LANES) {
@@ -34,7 +37,8 @@ static void max_pool_pixel(const ich_pool_shape *p, const float *x, int n, int i
                     column = source(j, s, p->stride, p->pad, p->w);
                 if (row < 0 || column < 0) continue;
                 ich_vec value = load(x + pixel(p->h, p->w, p->c, n, row, column) + c, count);
-                ich_mask wins = first ? ~(ich_mask){0} : (value > best) | (value != value); /* a NaN wins */
+                ich_mask wins = (value > best) | is_nan(value); /* which wins */
+                if (first) wins = ~(ich_mask){0};
                 best = ich_select(wins, value, best);
                 winner = (wins & (r * p->r + s)) | (~wins & winner);
                 first = false;
