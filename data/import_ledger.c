@@ -45,11 +45,12 @@ static void clear_folder(const ich_ledger *ledger) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) unlinkat(ledger->lock, names[i], 0);
 }
 
-/* One import a folder. The lock goes with the process, however it ends. */
+/* One import a folder: its process holds OUT (lock.h), its workers .import. Both locks go with the processes,
+ * however they end. */
 static bool lock_folder(ich_ledger *ledger, const char *out, ich_error *err) {
     ledger->folder = ich_path_join(out, ".import");
     if (!ledger->folder) return ich_fail(err, "%s: out of memory: a path", out);
-    if (!ich_folder_make(out, err)) return false;
+    if (!ich_folder_make(out, err) || !ich_lock_take(&ledger->owner, out, "ichor import", err)) return false;
     if (mkdir(ledger->folder, 0700) != 0 && errno != EEXIST)
         return ich_fail(err, "%s: cannot be made (%s): check permissions and room", ledger->folder,
                         strerror(errno));
@@ -61,7 +62,8 @@ static bool lock_folder(ich_ledger *ledger, const char *out, ich_error *err) {
         if (flock(ledger->lock, LOCK_EX | LOCK_NB) == 0) return true;
         usleep(100000);
     }
-    return ich_fail(err, "%s: another import is writing to it: wait for that to end", out);
+    return ich_fail(
+        err, "%s: workers of an import that was killed are still writing to it: wait for them to end", out);
 }
 
 /* -- the journal ----------------------------------------------------------------------------------------- */
@@ -200,6 +202,7 @@ void ich_ledger_close(ich_ledger *ledger, bool whole) {
         rmdir(ledger->folder);
     }
     if (ledger->lock >= 0) close(ledger->lock);
+    ich_lock_release(&ledger->owner);
     for (size_t i = 0; ledger->bad && i < ledger->n; i++) free(ledger->bad[i]);
     for (size_t i = 0; i < ledger->n_entries; i++) free(ledger->entries[i].text);
     free(ledger->bad);

@@ -10,7 +10,7 @@
 #ifndef ICH_DATA_IMPORT_LEDGER_H
 #define ICH_DATA_IMPORT_LEDGER_H
 
-#include "tensor/error.h"
+#include "lock.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +21,8 @@ typedef struct ich_entry { /* of a study that is finished */
 } ich_entry;
 
 typedef struct ich_ledger {
-    char *folder; /* OUT/.import */
+    char *folder;   /* OUT/.import */
+    ich_lock owner; /* of OUT */
     int lock, journal;
     void *records; /* [n] shared with worker processes, zero where new */
     size_t n, record_bytes;

@@ -2,6 +2,7 @@
 
 #include "data/csv.h"
 #include "data/file.h"
+#include "data/lock.h"
 #include "infer/merge.h"
 #include "infer/provenance.h"
 #include "infer/scans.h"
@@ -176,6 +177,7 @@ static bool write_about(const char *folder, const char *input, const ich_model *
 /* -- a study ------------------------------------------------------------------------------------------- */
 
 typedef struct job {
+    ich_lock lock; /* on the output folder */
     ich_reader reader;
     ich_scans scans;
     tables out;               /* rank 0's */
@@ -271,6 +273,7 @@ static bool check_folder(const char *input, const char *folder, ich_error *err) 
 static bool open_job(job *j, const ich_model *model, const char *folder, const ich_predict_options *options,
                      ich_error *err) {
     if (!ich_folder_make(folder, err)) return false;
+    if (ich_rank() == 0 && !ich_lock_take(&j->lock, folder, "ichor predict", err)) return false;
     ich_folder_sweep(folder);
     if (options->heatmaps) {
         j->heatmaps = ich_path_join(folder, "heatmaps");
@@ -336,6 +339,7 @@ bool ich_predict(const ich_model *model, const char *input, const char *folder,
     } else {
         ich_skipped_free(&j.flagged);
     }
+    ich_lock_release(&j.lock);
     ich_reader_close(&j.reader);
     ich_scans_free(&j.scans);
     free(j.heatmaps);

@@ -1,6 +1,7 @@
 #include "infer/watch.h"
 
 #include "data/file.h"
+#include "data/lock.h"
 #include "infer/worklist_merge.h"
 #include "tensor/team.h"
 #include <dirent.h>
@@ -240,7 +241,9 @@ bool ich_watch_run(const ich_watch *watch, const ich_model *model, size_t *skipp
     *skipped = 0;
     w.arrivals = ich_path_join(watch->out, "arrivals");
     bool done = w.arrivals || ich_fail(err, "%s: no memory for a path", watch->out);
+    ich_lock lock = {0};
     done = done && ich_folder_make(w.arrivals, err) && check_folders(watch, err) &&
+           ich_lock_take(&lock, watch->out, "ichor predict --watch", err) &&
            ich_worklist_merge(w.arrivals, watch->out, skipped, err); /* a killed one may have missed it */
     while (done && *watch->stop == 0) {
         done = look_once(&w, err);
@@ -249,5 +252,6 @@ bool ich_watch_run(const ich_watch *watch, const ich_model *model, size_t *skipp
     done = done && ich_worklist_merge(w.arrivals, watch->out, skipped, err);
     free_look(&w.last);
     free(w.arrivals);
+    ich_lock_release(&lock);
     return done;
 }

@@ -126,6 +126,7 @@ bool ich_guard_leave_out(ich_loop *loop, const ich_learner *learner, const char 
                          ich_error *err) {
     const int allowed = loop->job->recipe.bad_steps;
     char origin[160], what[320];
+    undo(loop, learner); /* a weight is to blame only if it was bad before */
     find_origin(loop, learner, origin, sizeof origin);
     undo(loop, learner);
     snprintf(what, sizeof what, "epoch %d, step %zu (first study %s): %s%s", loop->at.epoch + 1,

@@ -76,11 +76,12 @@ test_left_out_steps_are_the_same_for_a_killed_run() {
     killed pretrain d --out r $long $rule && run 0 pretrain --resume r --quiet && same_run whole r
 }
 
+# Weights that outgrow float32 in a few steps.
 test_a_run_that_only_goes_wrong_ends_and_says_where() {
-    phantoms d && run 1 pretrain d --out r $tiny --epochs 3 --batch 4 --lr 1e30 --warmup 0 --quiet &&
-        said "epoch 1, step" "first study" "not finite, first in " "at most 3 such steps" || return
-    pretrained p && run 1 finetune d --out f --init p --epochs 3 --studies 1 --bad-steps 0 --lr 1e30 --lr-cnn 1e30 \
-        --warmup 0 --quiet && said "epoch 1, step" "not finite, first in "
+    local wild="--size 32 --epochs 8 --lr 10 --warmup 0 --schedule constant --weight-decay 10 --optimizer sgd --momentum 0.999"
+    phantoms d && run 1 pretrain d --out r --batch 4 $wild --explode 0 --quiet &&
+        said "first study" "the loss is not finite, first in node '" "at most 3 such steps" || return
+    run 1 pretrain d --out e --batch 4 $wild --bad-steps 0 --quiet && said "first study" "the loss explodes" "at most 0"
 }
 
 test_a_cache_that_goes_away_is_made_again() {

@@ -525,7 +525,7 @@ static void two_imports_do_not_share_a_folder(void **state) {
     const int lock = open(file_in(out, ".import"), O_RDONLY | O_DIRECTORY);
     assert_int_equal(flock(lock, LOCK_EX), 0);
     const ich_import options = import_of("dicom", source, out);
-    refuse_import(&options, "another import");
+    refuse_import(&options, "workers of an import that was killed");
     close(lock);
     run_import(&options);
 }
