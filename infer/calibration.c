@@ -60,8 +60,8 @@ static bool improve(const problem *q, bool with_offset, ich_line *line, double *
         step.slope = -(d.offset_offset * d.slope - d.slope_offset * d.offset) / determinant;
         step.offset = -(d.slope_slope * d.offset - d.slope_offset * d.slope) / determinant;
     }
-    double size = 1;
-    for (int i = 0; i < HALVINGS; i++, size /= 2) {
+    for (int i = 0; i < HALVINGS; i++) {
+        const double size = ldexp(1, -i);
         const ich_line to = {line->slope + size * step.slope, line->offset + size * step.offset};
         const double found = loss(q, to);
         if (!(found < *least)) continue;

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Static analysis of the project's own C: cppcheck, clang-tidy (.clang-tidy) and gcc's -fanalyzer. Prints each finding;
-exit status 1 where there is one, 77 without the tools.
+"""Static analysis of the project's own C by cppcheck and clang-tidy (.clang-tidy). Prints each finding; exit status 1
+where there is one, 77 without the tools.
 
     tools/analyse.py              all sources of the rooms
-    tools/analyse.py --changed    cppcheck on all; the two slow ones on what differs from the commit before
-    tools/analyse.py FILE.c ...   those
+    tools/analyse.py --changed    cppcheck on all; clang-tidy, which is slow, on what differs from the commit before
+    tools/analyse.py FILE.c ...   clang-tidy on those
+    tools/analyse.py --paths ...  gcc's -fanalyzer on those: to be read, as it takes some ways through that are none
 
 It reads build/compile_commands.json, so configure first: cmake --preset release.
 """
@@ -18,7 +19,7 @@ import sys
 import tempfile
 
 ROOMS = "tensor layers optim data infer audit train cli tools".split()
-MODEL = os.path.abspath("tools/analysis_model.h")  # what they must know of error.c
+MODEL = os.path.abspath("tools/analysis_model.h")  # what gcc must know of error.c
 # Left out of cppcheck:
 NO_CPPCHECK = [
     "uninitvar", "legacyUninitvar",  # an array filled in a loop is empty to it; gcc, clang and valgrind know better
@@ -54,20 +55,16 @@ def cppcheck(database):
     return said
 
 
-def model_for(name):
-    return [] if name == "tensor/error.c" else ["-include", MODEL]
-
-
 def clang_tidy(name, folder):
-    more = [f"--extra-arg-before={word}" for word in model_for(name)]
-    status, said, trouble = run(["clang-tidy", "-p", folder, "--quiet", "--warnings-as-errors=*"] + more + [name])
+    status, said, trouble = run(["clang-tidy", "-p", folder, "--quiet", "--warnings-as-errors=*", name])
     return said or (trouble if status else "")
 
 
 def gcc(name, command):
     words = [word for word in shlex.split(command["command"]) if "ccache" not in word and word != "-c"]
     at = words.index("-o")
-    words = words[:at] + words[at + 2:] + ["-S", "-o", "/dev/null", "-fanalyzer"] + model_for(name)
+    words = words[:at] + words[at + 2:] + ["-S", "-o", "/dev/null", "-fanalyzer"]
+    words += [] if name == "tensor/error.c" else ["-include", MODEL]
     status, _, said = run(words, command["directory"])
     return said or (f"{name}: gcc ends with {status}\n" if status else "")
 
@@ -84,18 +81,20 @@ def main(arguments):
             print(f"{tool} is missing: tools/packages.sh analysis")
             return 77
     sources = own_sources("build")
+    paths = arguments[:1] == ["--paths"]
+    arguments = arguments[1:] if paths else arguments
     names = changed(sources) if arguments == ["--changed"] else arguments or list(sources)
     unknown = [name for name in names if name not in sources]
     if unknown:
-        sys.exit(f"tools/analyse.py: {unknown[0]} is no source of a room, or build/ is older: see --help above it")
+        sys.exit(f"tools/analyse.py: {unknown[0]} is no source of a room that build/ knows")
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         database = folder + "/compile_commands.json"
         with open(database, "w") as file:
             json.dump(list(sources.values()), file)
-        jobs = [] if arguments and arguments != ["--changed"] else [pool.submit(cppcheck, database)]
-        for name in names:
-            jobs.append(pool.submit(clang_tidy, name, folder))
-            jobs.append(pool.submit(gcc, name, sources[name]))
+        jobs = [pool.submit(gcc, name, sources[name]) if paths else pool.submit(clang_tidy, name, folder)
+                for name in names]
+        if not paths and (not arguments or arguments == ["--changed"]):
+            jobs.append(pool.submit(cppcheck, database))
         findings = [job.result() for job in jobs]
     print("".join(findings), end="")
     return 1 if any(findings) else 0

@@ -1,5 +1,5 @@
-/* analysis_model.h: what tools/analyse.sh tells the analysers, which see one file at a time: ich_fail returns
- * false. Else `return done || ich_fail(err, …)` looks as if it could succeed with nothing done.
+/* analysis_model.h: what tools/analyse.py tells gcc's analyzer, which sees one file at a time: ich_fail
+ * returns false. Else `return done || ich_fail(err, …)` looks as if it could succeed with nothing done.
  */
 #define ich_fail ich_fail_of_error_c
 #include "tensor/error.h"

@@ -2,6 +2,7 @@
 # The whole way under valgrind: no wrong read or write, no value used before it was set, nothing lost, every file closed.
 # valgrind knows no AVX-512, so the AVX2 kernels run. Import is not here: its workers' limits (data/sandbox.c) leave no
 # room for valgrind's own memory and system calls; the sanitizers have it.
+# By hand: bash tests/cli/test_memcheck.sh build/ichor. Training takes its time there, so ctest does not run it.
 command -v valgrind >/dev/null || { echo "without valgrind: skipped" && exit 77; }
 . "$(dirname "$0")/lib.sh"
 real=$ichor ichor=$root/under
