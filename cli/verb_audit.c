@@ -4,11 +4,12 @@
 #include "audit/ops.h"
 #include "audit/trace.h"
 #include "stop.h"
+#include "train/repeat.h"
 #include <string.h>
 
 typedef struct audit_options {
-    const char *study, *dump, *against, *op, *shape;
-    bool backward;
+    const char *study, *dump, *against, *op, *shape, *init;
+    bool backward, repeat;
 } audit_options;
 
 static const audit_options audit_defaults = {0};
@@ -36,6 +37,17 @@ static const ich_arg audit_args[] = {
      .kind = ICH_ARG_TEXT,
      .offset = offsetof(audit_options, against),
      .help = "compare with an earlier dump: two more columns, 'identical' or the first node that differs"},
+    {.name = "repeat",
+     .kind = ICH_ARG_FLAG,
+     .offset = offsetof(audit_options, repeat),
+     .help =
+         "train MODEL again on the dataset INPUT from what its file says of its training, and compare the "
+         "bytes; takes as long as the training took"},
+    {.name = "init",
+     .value = "MODEL",
+     .kind = ICH_ARG_TEXT,
+     .offset = offsetof(audit_options, init),
+     .help = "with --repeat: the model that it was started from [what the RUN folder remembers]"},
     {.name = "op",
      .value = "OP",
      .kind = ICH_ARG_TEXT,
@@ -120,8 +132,36 @@ static int trace_study(ich_command *command) {
     return status;
 }
 
+/* -- the training, again ------------------------------------------------------------------------------- */
+
+static int repeat_training(ich_command *command) {
+    const audit_options *o = command->values;
+    const char *model = command->words[0];
+    const ich_repeat what = {.model = model,
+                             .dataset = command->words[1],
+                             .init = o->init,
+                             .progress = &command->ui.progress,
+                             .stop = ich_stop_flag()};
+    char differs[160];
+    bool same;
+    ich_error err = {0};
+    if (o->study || o->dump || o->against || o->backward)
+        return ich_misuse(command, "--repeat trains: it goes with --init alone");
+    if (!ich_repeat_training(&what, &same, differs, &err))
+        return ich_complain(command, *what.stop ? ICH_SIGNALLED + *what.stop : ICH_FAILED, "%s", err.text);
+    if (!same)
+        return ich_complain(command, ICH_FAILED,
+                            "%s: trained again, it is another model: the first that differs is %s", model,
+                            differs);
+    printf("%s: identical: trained again from its record, it has the same bytes\n", model);
+    return ich_command_printed(command, ICH_DONE);
+}
+
 static int audit(ich_command *command) {
     const audit_options *o = command->values;
+    if (o->repeat && command->n_words == 2) return repeat_training(command);
+    if (o->repeat) return ich_misuse(command, "--repeat takes MODEL and the dataset it was trained on");
+    if (o->init) return ich_misuse(command, "--init is for --repeat");
     if (command->n_words == 0) return audit_ops(command);
     if (o->op || o->shape) return ich_misuse(command, "--op and --shape are for an audit without MODEL");
     if (command->n_words == 1) return ich_misuse(command, "INPUT is missing: a dataset or a volume");

@@ -130,4 +130,22 @@ test_mistakes_are_named() {
     head -c 100 t/2_bn1.npy >t/1_conv1.npy && run 1 audit f d --against t && said 1_conv1.npy
 }
 
+# A model's record is enough to make it again; what does not fit the record is named.
+test_training_is_repeated() {
+    phantoms d && phantoms other 2 && pretrained r && run 0 finetune d --init r --out f --epochs 1 --quiet || return
+    run 0 audit --repeat r d --quiet && holds out "same bytes" && run 0 audit --repeat f d --quiet && holds out "same bytes" &&
+        run 0 audit --repeat f/model.safetensors d --init r --quiet || return
+    run 1 audit --repeat f/model.safetensors d --quiet && said "--init" || return
+    run 1 audit --repeat f d --init f --quiet && said "was started from" || return
+    run 1 audit --repeat f other --quiet && said other "is not the dataset" || return
+    run 2 audit --repeat f && said "the dataset it was trained on" || return
+    python3 - f/model.safetensors bent.safetensors <<'PY' || return
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+data[-100] ^= 1
+open(sys.argv[2], "wb").write(data)
+PY
+    run 1 audit --repeat bent.safetensors d --init r --quiet && said "the first that differs is"
+}
+
 run_tests
