@@ -22,6 +22,7 @@ start() {
     pid=$!
     await r/checkpoint/state.2.safetensors
 }
+stopped() { start "$@" && kill -TERM $pid && { wait $pid || [ $? -eq 143 ]; }; }
 killed() { start "$@" && kill -KILL $pid && ! wait $pid 2>/dev/null; }
 
 flip() { # FILE PLACE: another byte there
@@ -32,7 +33,7 @@ flip() { # FILE PLACE: another byte there
 
 test_a_damaged_checkpoint_costs_the_steps_since_the_one_before() {
     local state=r/checkpoint/state.safetensors size place
-    phantoms d && run 0 pretrain d --out whole $long --quiet && killed pretrain d --out r $long && cp -r r kept || return
+    phantoms d && run 0 pretrain d --out whole $long --quiet && stopped pretrain d --out r $long && cp -r r kept || return
     size=$(stat -c %s $state)
     for place in 0 3 40 2000 $((size / 2)) $((size - 1)); do # length, header, counters, arrays, seal
         rm -r r && cp -r kept r && flip $state $place && run 0 pretrain --resume r &&
@@ -53,7 +54,7 @@ test_so_many_checkpoints_stay_as_are_asked_for() {
 # No room for another checkpoint: files may not grow beyond 60 MiB.
 test_a_full_disk_ends_the_run_and_leaves_its_checkpoints() {
     local status=0
-    phantoms d && run 0 pretrain d --out whole $long --quiet && killed pretrain d --out r $long && cp -r r kept || return
+    phantoms d && run 0 pretrain d --out whole $long --quiet && stopped pretrain d --out r $long && cp -r r kept || return
     (trap '' XFSZ && ulimit -f $((60 * 1024)) && exec "$ichor" pretrain --resume r --quiet >out 2>err) || status=$?
     [ $status -eq 1 ] && said r/checkpoint/ "room" && no_rests || fail "status $status: $(cat err)" || return
     for f in state state.1 state.2; do same kept/checkpoint/$f.safetensors r/checkpoint/$f.safetensors || return; done
