@@ -146,13 +146,16 @@ def look_at_weights(full):
             n, = struct.unpack("<Q", f.read(8))
             text = f.read(n)
             header = settled_header(text)
-            ends = [t["data_offsets"][1] for k, t in json.loads(text).items() if k != "__metadata__"]
-            torn = None if os.fstat(f.fileno()).st_size == 8 + n + max(ends, default=0) else "too few bytes"
+            document = json.loads(text)
+            left = max((t["data_offsets"][1] for k, t in document.items() if k != "__metadata__"), default=0)
+            torn = None if os.fstat(f.fileno()).st_size == 8 + n + left else "too few bytes, or too many"
+            left -= 8 * ("fnv1a" in document)  # a checkpoint's seal comes last and covers its clocks
         except (ValueError, KeyError, struct.error, MemoryError, OverflowError) as e:
             return f"{type(e).__name__}: {e}", b""
         digest = hashlib.sha1()
-        while chunk := f.read(1 << 20):
+        while chunk := f.read(min(left, 1 << 20)):
             digest.update(chunk)
+            left -= len(chunk)
         return torn, header + digest.digest()
 
 
@@ -222,6 +225,9 @@ def why_torn(path, data):
 
 
 def is_temporary(path):
+    """What a run has only while it is at work: files being written, and the lock on its folder."""
+    if os.path.basename(path) == ".ichor.lock":
+        return True
     return os.path.basename(path).startswith(".ichor-") and path.endswith(".tmp")
 
 
