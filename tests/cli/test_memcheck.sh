@@ -9,7 +9,7 @@ real=$ichor ichor=$root/under
 cat >"$ichor" <<END
 #!/bin/sh
 exec valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99 \
-    --track-fds=yes --log-file="$root/log" "$real" "\$@"
+    --track-fds=yes --log-file="$root/log" "$real" "\$@" --threads 1
 END
 chmod +x "$ichor"
 export OPENBLAS_CORETYPE=Haswell
