@@ -30,10 +30,10 @@ typedef struct parsing {
 
 /* -- mistakes ------------------------------------------------------------------------------------------ */
 
-/* What all ranks find wrong rank 0 says for all, and ends them; who is still there seconds later has trouble
- * of its own. */
+/* What all ranks find wrong rank 0 says for all, and ends them with a signal; who is left alone for seconds has
+ * trouble of its own. */
 static void complain_elsewhere(const char *text) {
-    sleep(10);
+    if (sleep(10) > 0) return;
     fprintf(stderr, "ichor: rank %d: %s\n", ich_rank(), text);
 }
 

@@ -159,7 +159,8 @@ static double within(const bags *b, const float *score) {
     int n = 0;
     for (int bag = 1; bag < BAGS; bag += 2, n++) {
         const int first = b->offsets[bag];
-        sum += ich_auc(score + first, b->key + first, (size_t)(b->offsets[bag + 1] - first));
+        sum += ich_auc(score + first, b->key + first, (size_t)(b->offsets[bag + 1] - first))
+                   .value;
     }
     return sum / n;
 }
@@ -195,7 +196,7 @@ int main(int argc, char **argv) {
         if (done) {
             train(&net, &training);
             answer(&net, &test, &said);
-            printf("%-16s %9.3f %22.3f ", rules[i], ich_auc(said.bag, test.label, BAGS),
+            printf("%-16s %9.3f %22.3f ", rules[i], ich_auc(said.bag, test.label, BAGS).value,
                    within(&test, said.instance));
             if (net.attention < 0)
                 printf("%14s\n", "-");

@@ -86,9 +86,9 @@ static void judge(network *n, const study *studies) {
         }
         if (s->label > 0) bleeding++, hit += s->bleeds[greatest(f.attention, s->slices)] > 0;
     }
-    printf("studies: AUC %.3f\n", ich_auc(study_score, study_label, TEST));
+    printf("studies: AUC %.3f\n", ich_auc(study_score, study_label, TEST).value);
     printf("slices:  AUC %.3f, and no slice ever had a label\n",
-           ich_auc(score, label, slices));
+           ich_auc(score, label, slices).value);
     printf("slice of most attention bleeds in %d of %d bleeding studies\n", hit, bleeding);
     printf("hottest cell at blood in %d of %d bleeding slices\n", pointed, bleeding_slices);
 }
