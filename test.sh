@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds, runs every test.
-#   ./test.sh           everything: sanitizers, clang, arm64 in an emulator
+#   ./test.sh           everything, sanitizers included
+#   ./test.sh --others  another compiler and another processor: clang; arm64 in an emulator, which takes its time
 #   ./test.sh --races   all that end in time under the thread sanitizer
 #   ./test.sh --quick   the release build's quick tests, for daily work
 set -euo pipefail
 cd "$(dirname "$0")"
 
-quick= races=
-case ${1:-} in
---quick) quick=1 ;;
---races) races=1 ;;
-"") ;;
-*) echo "usage: ./test.sh [--quick|--races]" >&2; exit 2 ;;
+what=${1:-}
+case $what in
+--quick | --races | --others | "") ;;
+*) echo "usage: ./test.sh [--quick|--races|--others]" >&2; exit 2 ;;
 esac
 
 tools/packages.sh build tests
@@ -28,23 +27,21 @@ run() { # preset, ctest arguments
     ctest --preset "$preset" --no-tests=error -j "$jobs" "$@"
 }
 
-if [ -n "$races" ]; then
+case $what in
+--quick) run release build -LE slow ;;
+--races)
     tools/packages.sh analysis
     run tsan build-tsan
-elif [ -n "$quick" ]; then
-    run release build -LE slow
-else
-    tools/packages.sh analysis || echo "without analysers and valgrind: their tests are skipped"
+    ;;
+--others)
+    tools/packages.sh clang
+    run clang build-clang -LE "slow|speed" -R '^(tensor|layers|optim|data|infer|train)\.'
+    cmake --preset release >/dev/null && cmake --build build -j "$jobs" # whose figures are compared
+    tools/arm64.sh --quick
+    ;;
+"")
+    tools/packages.sh analysis || echo "without analysers: their test is skipped"
     run release build
     run sanitize build-sanitize -LE "slow|speed"
-    if tools/packages.sh clang; then
-        run clang build-clang -LE "slow|speed" -R '^(tensor|layers|optim|data|infer|train)\.'
-    else
-        echo "without clang: what it compiles is not tested"
-    fi
-    if tools/packages.sh arm64; then
-        tools/arm64.sh --quick
-    else
-        echo "without a cross compiler and an emulator: arm64 is not tested"
-    fi
-fi
+    ;;
+esac
