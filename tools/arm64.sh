@@ -23,7 +23,7 @@ fi
 cmake --preset arm64 >/dev/null
 cmake --build build-arm64/release -j "$(nproc)" -- --quiet
 tests='^(tensor|layers|optim|data|infer|train)\.'
-[ "${1:-}" != --quick ] || tests='^(tensor\.(rng|arena|team|blas|kernel_promises)|layers\.(loss|exec|redo|layers_torch)|optim\.(optimizer|schedule)|data\.(csv|split|volume|preprocess|recipe|safetensors)|infer\.(stats|paired|conformal)|train\.(log|tally))$'
+[ "${1:-}" != --quick ] || tests='^(tensor\.(rng|arena|team|blas|kernel_promises)|layers\.(loss|redo|layers_torch)|optim\.(optimizer|schedule)|data\.(csv|split|volume|preprocess|recipe|safetensors)|infer\.(stats|paired|conformal)|train\.(log|tally))$'
 ctest --test-dir build-arm64/release --output-on-failure --no-tests=error -j "$(nproc)" -R "$tests" -LE 'slow|speed'
 
 work=$(mktemp -d)
