@@ -9,8 +9,14 @@ target_link_libraries(ichor_flags INTERFACE ichor_hardening)
 target_compile_options(ichor_hardening INTERFACE -fstack-protector-strong
                        $<$<COMPILE_LANGUAGE:CXX>:-D_GLIBCXX_ASSERTIONS>) # DCMTK's neighbour is held to its vectors
 target_link_options(ichor_hardening INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
-# Some processors', some compilers': x86's shadow stack and landing pads are arm64's branch protection.
-foreach(flag -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard)
+# x86's shadow stack and landing pads are arm64's branch protection.
+set(landing)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(landing -fcf-protection=full)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(landing -mbranch-protection=standard)
+endif()
+foreach(flag -fstack-clash-protection ${landing})
   string(MAKE_C_IDENTIFIER "ICHOR_HAS${flag}" has)
   check_c_compiler_flag(${flag} ${has})
   if(${has})

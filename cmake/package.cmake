@@ -1,15 +1,11 @@
-# What `cpack` in the build folder makes of what `cmake --install` installs: a tarball, and Debian packages of its three
-# components: the program, the library, and what one builds on it. tools/release.sh makes and tries them; configure
+# What `cpack` in the build folder makes of what `cmake --install` installs: Debian packages of its three components: the program, the library, and what one builds on it. tools/release.sh makes and tries them; configure
 # with -DCMAKE_INSTALL_PREFIX=/usr, so that the library lies where Debian wants it.
-set(CPACK_GENERATOR DEB TGZ)
+set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_VENDOR "The Ichor authors")
 set(CPACK_PACKAGE_CONTACT "The Ichor authors <nobody@ichor.invalid>") # SECURITY.md says how to reach them
 set(CPACK_COMPONENTS_ALL program library development)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/package_files.cmake)
-set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
-                                                WORLD_READ WORLD_EXECUTE)
-set(CPACK_PACKAGE_FILE_NAME ichor-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR})
 
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)

@@ -1,8 +1,5 @@
 # Run by cpack between installing and packing: gives each Debian package the copyright and changelog that Debian wants,
 # packs what Debian wants packed, and takes debug information out of the static library. Variables are cpack's.
-if(NOT CPACK_GENERATOR STREQUAL "DEB")
-  return()
-endif()
 set(here ${CMAKE_CURRENT_LIST_DIR})
 string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC) # SOURCE_DATE_EPOCH, if that is set
 
@@ -16,6 +13,8 @@ foreach(component PROGRAM LIBRARY DEVELOPMENT)
   file(WRITE ${doc}/changelog.Debian
        "ichor (${CPACK_PACKAGE_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}) unstable; urgency=medium\n\n"
        "  * What is new is told in changelog.gz.\n\n -- ${CPACK_PACKAGE_CONTACT}  ${date}\n")
+  # what all may read, whatever the umask of whoever packs
+  execute_process(COMMAND chmod -R u+rwX,go+rX,go-w ${CPACK_TEMPORARY_DIRECTORY}/${folder} COMMAND_ERROR_IS_FATAL ANY)
   file(GLOB pages ${usr}/share/man/man1/*.1)
   file(GLOB archives ${usr}/lib/*/*.a)
   execute_process(COMMAND gzip -9n ${doc}/changelog ${doc}/changelog.Debian ${pages} COMMAND_ERROR_IS_FATAL ANY)

@@ -25,6 +25,10 @@ build() {
     cmake -S "$1/ichor-$version" -B "$1/build" -DICHOR_TESTS=OFF -DCMAKE_INSTALL_PREFIX=/usr >"$1/said" &&
         cmake --build "$1/build" -j "$(nproc)" >>"$1/said" 2>&1 &&
         (cd "$1/build" && cpack -B "$1/packages" >>"$1/said" 2>&1) || { tail -n 20 "$1/said" >&2; return 1; }
+    local tree=ichor-$version-linux-$(uname -m) # CPack's own tarball lists files as the folder happens to
+    (umask 022 && cmake --install "$1/build" --strip --prefix "$1/$tree" >>"$1/said")
+    tar -C "$1" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -cf - "$tree" |
+        gzip -9n >"$1/packages/$tree.tar.gz"
     cp "$1"/build/{ichor,libichor.a} "$1"/build/libichor.so."$version" "$1/packages"
     rm -r "$1/packages/_CPack_Packages"
 }
