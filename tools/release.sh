@@ -11,7 +11,7 @@ version=$(sed -n 's/^project(Ichor VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH CCACHE_DISABLE=1 # a cache would give the second build the first one's bytes
 work=$(mktemp -d)
-elsewhere=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo "$work")") # there folders list in another order
+elsewhere=$(mktemp -d) # on the same file system: CPack writes Installed-Size by its blocks
 trap 'rm -rf "$work" "$elsewhere"' EXIT
 
 rm -rf "$out"
