@@ -168,7 +168,7 @@ def main():
 
     for ranks in (1, 2):
         measured = BATCH / statistics.median(speeds["1 rank × 1 thread" if ranks == 1 else "2 ranks × 1 thread"])
-        predicted = step(ranks, BATCH / ranks, small_sum, 2 * shared / 2, sigma)
+        predicted = step(ranks, BATCH / ranks, small_sum, shared, sigma)
         print(f"\nmodel, {ranks} rank{'s' * (ranks > 1)} × 1 thread: {1e3 * predicted:.0f} ms a step of {BATCH}, measured "
               f"{1e3 * measured:.0f} ms ({100 * (predicted / measured - 1):+.0f} %)")
     print("\n| nodes | slices a rank and step | global batch | ms a step | images/s | efficiency | RSNA's 752,803 slices, an "

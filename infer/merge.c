@@ -9,13 +9,13 @@ static const char no_memory[] = "no memory for the rows of %d ranks";
 bool ich_rows_open(ich_rows *rows, FILE *table, ich_error *err) {
     *rows = (ich_rows){.stream = table, .table = table};
     if (ich_ranks() == 1) return true;
-    rows->stream = open_memstream(&rows->text, &rows->size);
-    return rows->stream || ich_fail(err, no_memory, ich_ranks());
+    if (!ich_text_open(&rows->text, "a rank's rows", err)) return false;
+    rows->stream = rows->text.stream;
+    return true;
 }
 
 void ich_rows_close(ich_rows *rows) {
-    if (rows->stream && rows->stream != rows->table) fclose(rows->stream);
-    free(rows->text);
+    if (rows->text.stream) free(ich_text_close(&rows->text, NULL));
     *rows = (ich_rows){0};
 }
 
@@ -43,8 +43,11 @@ static bool put_text(void *self, const char *text, size_t size) {
 
 bool ich_rows_merge(ich_rows *rows, ich_error *err) {
     if (ich_ranks() == 1) return true;
-    if (fflush(rows->stream) != 0) return ich_fail(err, no_memory, ich_ranks());
-    return each_text(rows->text, rows->size, put_text, rows->table, err);
+    char *text = ich_text_close(&rows->text, err);
+    rows->text.stream = rows->stream = NULL;
+    const bool done = text && each_text(text, rows->text.count, put_text, rows->table, err);
+    free(text);
+    return done;
 }
 
 /* Rows as three texts each, with their NULs. */
@@ -59,19 +62,17 @@ static bool add_rows(void *self, const char *text, size_t size) {
 
 bool ich_skipped_merge(ich_skipped *skipped, ich_error *err) {
     if (ich_ranks() == 1) return true;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (!stream) return ich_fail(err, no_memory, ich_ranks());
+    ich_text text;
+    if (!ich_text_open(&text, "the studies left out", err)) return false;
     for (size_t i = 0; i < skipped->n_rows; i++) {
         const struct ich_skip *row = &skipped->rows[i];
         const char *const parts[] = {row->path, row->study_id, row->reason};
-        for (int p = 0; p < 3; p++) fwrite(parts[p], 1, strlen(parts[p]) + 1, stream);
+        for (int p = 0; p < 3; p++) fwrite(parts[p], 1, strlen(parts[p]) + 1, text.stream);
     }
-    bool done = fclose(stream) == 0 || ich_fail(err, no_memory, ich_ranks());
+    char *bytes = ich_text_close(&text, err);
     ich_skipped_free(skipped);
     *skipped = (ich_skipped){0};
-    done = done && each_text(text, size, add_rows, skipped, err);
-    free(text);
+    const bool done = bytes && each_text(bytes, text.count, add_rows, skipped, err);
+    free(bytes);
     return done;
 }

@@ -3,20 +3,20 @@
  * Each rank answers a part of the studies and writes its rows to memory; rank 0 writes those of all. With one
  * rank everything stays where it is.
  *
- * Calls: tensor (ranks), data (skipped). Called by: predict.
+ * Calls: tensor (ranks), data (skipped, text). Called by: predict.
  */
 #ifndef ICH_INFER_MERGE_H
 #define ICH_INFER_MERGE_H
 
 #include "data/skipped.h"
+#include "data/text.h"
 #include <stdio.h>
 
 /* Rows on their way to a table: the table's own stream, or memory of this rank. */
 typedef struct ich_rows {
     FILE *stream;
-    FILE *table; /* NULL on ranks that do not write */
-    char *text;  /* what was written, if it goes to memory */
-    size_t size;
+    FILE *table;   /* NULL on ranks that do not write */
+    ich_text text; /* what was written, if it goes to memory */
 } ich_rows;
 
 bool ich_rows_open(ich_rows *rows, FILE *table, ich_error *err);

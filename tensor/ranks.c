@@ -28,6 +28,7 @@ static int my_rank = 0, rank_count = 1;
 static bool joined;
 static MPI_Request sums[ICH_MAX_SUMS];
 static int begun;
+static int *counts, *starts; /* [rank_count] of a gathering */
 
 /* MPI_Init takes a tenth of a second and starts threads of its own: only where somebody started several. */
 static bool started_as_one_of_several(void) {
@@ -43,6 +44,9 @@ void ich_ranks_open(void) {
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &my_rank);
     MPI_Comm_size(MPI_COMM_WORLD, &rank_count);
+    counts = calloc(2 * (size_t)rank_count, sizeof *counts);
+    if (!counts) MPI_Abort(MPI_COMM_WORLD, 1);
+    starts = counts + rank_count;
     joined = true;
 }
 
@@ -50,6 +54,7 @@ void ich_ranks_close(int status) {
     if (!joined) return;
     if (status != 0 && rank_count > 1) MPI_Abort(MPI_COMM_WORLD, status);
     MPI_Finalize();
+    free(counts);
     joined = false;
 }
 
@@ -96,16 +101,12 @@ void ich_ranks_share(void *bytes, size_t n, int from) {
 }
 
 static void gather_small(void *all, size_t n, size_t bytes) {
-    int *counts = malloc(2 * (size_t)rank_count * sizeof *counts);
-    if (!counts) MPI_Abort(MPI_COMM_WORLD, 1);
-    int *starts = counts + rank_count;
     for (int r = 0; r < rank_count; r++) {
         const ich_part part = ich_part_of(n, r);
         counts[r] = (int)(part.count * bytes);
         starts[r] = (int)(part.first * bytes);
     }
     MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all, counts, starts, MPI_BYTE, MPI_COMM_WORLD);
-    free(counts);
 }
 
 void ich_ranks_gather(void *all, size_t n, size_t bytes) {

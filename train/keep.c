@@ -66,14 +66,14 @@ bool ich_keep_load(const ich_checkpoint *checkpoint, const char *run, int *from,
 
 /* The i-th becomes the j-th. */
 static bool move(const char *run, int i, int j, ich_error *err) {
-    char *old = path_of(run, i, err), *new = path_of(run, j, err);
-    const bool done = old && new &&ich_file_move(old, new, err);
+    char *old = path_of(run, i, err), *to = path_of(run, j, err);
+    const bool done = old && to && ich_file_move(old, to, err);
     free(old);
-    free(new);
+    free(to);
     return done;
 }
 
-static bool delete (const char *run, const char *name, ich_error *err) {
+static bool erase(const char *run, const char *name, ich_error *err) {
     char *path = ich_run_path(run, name, err);
     bool done = path != NULL;
     if (done && ich_path_exists(path) && unlink(path) != 0)
@@ -82,11 +82,11 @@ static bool delete (const char *run, const char *name, ich_error *err) {
     return done;
 }
 
-static bool delete_from(const char *run, int first, ich_error *err) {
+static bool erase_from(const char *run, int first, ich_error *err) {
     char name[ICH_KEEP_NAME];
     for (int i = first; i < ICH_KEEP_MOST; i++) {
         ich_keep_name(name, i);
-        if (!delete (run, name, err)) return false;
+        if (!erase(run, name, err)) return false;
     }
     return true;
 }
@@ -96,7 +96,7 @@ static bool drop_damaged(const char *run, int from, ich_error *err) {
     char name[ICH_KEEP_NAME];
     for (int i = 0; from > 0 && i < ICH_KEEP_MOST; i++) {
         ich_keep_name(name, i);
-        const bool done = is_there(run, i + from) ? move(run, i + from, i, err) : delete (run, name, err);
+        const bool done = is_there(run, i + from) ? move(run, i + from, i, err) : erase(run, name, err);
         if (!done) return false;
     }
     return true;
@@ -107,12 +107,12 @@ bool ich_keep_save(const ich_checkpoint *checkpoint, const char *run, int most, 
     bool done = next && newest && ich_checkpoint_save(checkpoint, next, err) && drop_damaged(run, *from, err);
     if (done) *from = 0;
     for (int i = most - 1; done && i > 0; i--) done = !is_there(run, i - 1) || move(run, i - 1, i, err);
-    done = done && ich_file_move(next, newest, err) && delete_from(run, most, err);
+    done = done && ich_file_move(next, newest, err) && erase_from(run, most, err);
     free(next);
     free(newest);
     return done;
 }
 
 bool ich_keep_remove(const char *run, ich_error *err) {
-    return delete_from(run, 0, err) && delete (run, NEXT, err);
+    return erase_from(run, 0, err) && erase(run, NEXT, err);
 }
