@@ -110,10 +110,9 @@ static const ich_setting settings[] = {
     {"label-false-negatives", "training", REAL, FIELD(label_false_negatives), 0, 0.49, "0", "0", FINETUNE,
      "fraction of the positives", "how many hemorrhages the labels miss; likewise"},
 
-    {"parts", "training", INT, FIELD(parts), 0, 4096, "0", "0", PRETRAIN, NULL,
-     "sums over a batch are made in so many parts, as on so many processes, then added; 0: as many as there "
-     "are "
-     "(2: one process writes the bytes that two do)"},
+    {"parts", "training", INT, FIELD(parts), 0, 4096, "2", "2", TRAIN, NULL,
+     "a step's sums are made in so many parts, then added, so that one process and two write the same bytes; "
+     "more processes, and 0: one part in each"},
     {"sync-batch-norm", "training", BOOL, FIELD(sync_batch_norm), 0, 0, "true", "true", PRETRAIN, NULL,
      "several processes: batch norm over the whole batch, as one process would; false: each over its own "
      "part"},

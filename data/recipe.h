@@ -39,7 +39,7 @@ typedef struct ich_recipe {
     double prevalence;                                   /* that studies are weighted to; 0: as they come */
     double label_false_positives, label_false_negatives; /* error rates of the study labels */
     /* augmentation */
-    int parts;            /* of a batch, summed each by itself; 0: as many as there are ranks */
+    int parts;            /* of a step's batch, summed each by itself, then added; 0: 1 a rank */
     bool sync_batch_norm; /* over the ranks of a run, if there are several */
     bool augment, flip;
     double rotate, scale, shift, hu, contrast;

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-ich_part ich_part_of(size_t n, int rank) {
-    const size_t ranks = (size_t)ich_ranks(), each = n / ranks, more = n % ranks, r = (size_t)rank;
-    return (ich_part){.first = r * each + (r < more ? r : more), .count = each + (r < more)};
+ich_part ich_cut(size_t n, int parts, int part) {
+    const size_t each = n / (size_t)parts, more = n % (size_t)parts, p = (size_t)part;
+    return (ich_part){.first = p * each + (p < more ? p : more), .count = each + (p < more)};
 }
 
 static void sum_across(void *self, double *values, size_t n) {

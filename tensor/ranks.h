@@ -27,12 +27,13 @@ const char *ich_ranks_description(void); /* of the MPI it was built with; "none"
 int ich_rank(void);                      /* 0 … ich_ranks() - 1 */
 int ich_ranks(void);                     /* at least 1 */
 
-/* This rank's part of n things in a row: things first … first + count - 1. The parts of all ranks, in order,
- * are all of them; their sizes differ by 1 at most. */
+/* A part of n things in a row: things first … first + count - 1. The parts, in order, are all of them; their
+ * sizes differ by 1 at most. */
 typedef struct ich_part {
     size_t first, count;
 } ich_part;
-ich_part ich_part_of(size_t n, int rank);
+ich_part ich_cut(size_t n, int parts, int part);
+static inline ich_part ich_part_of(size_t n, int rank) { return ich_cut(n, ich_ranks(), rank); }
 static inline ich_part ich_my_part(size_t n) { return ich_part_of(n, ich_rank()); }
 
 void ich_ranks_wait(void);                         /* until all ranks have come here */

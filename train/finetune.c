@@ -16,6 +16,8 @@ typedef struct finetuning {
     ich_loop loop;
     bool frozen;       /* the CNN: features come from `features` */
     size_t group_size; /* studies a step */
+    int parts;         /* of this rank's share of them: groups, one after the other */
+    float *aside;      /* [graph.n_values] gradients of the parts before; NULL with one part */
     uint32_t *order;   /* train studies in this epoch's order */
     int *offsets;      /* [group_size + 1] of the group at work */
     float (*labels)[ICH_LABELS];
@@ -57,15 +59,16 @@ static size_t studies_of(const finetuning *f, size_t step, size_t *n) {
     return first;
 }
 
-/* This rank's part of a step's studies. */
-static ich_mil_group group_of_step(finetuning *f, size_t step) {
+/* A part of this rank's share of a step's studies. */
+static ich_mil_group group_of_step(finetuning *f, size_t step, int part) {
     size_t n;
     const size_t first = studies_of(f, step, &n);
-    const ich_part mine = ich_my_part(n);
-    ich_mil_group group = group_of(f, f->order, first + mine.first, mine.count);
+    const ich_part share = ich_my_part(n), mine = ich_cut(share.count, f->parts, part);
+    const size_t before = share.first + mine.first;
+    ich_mil_group group = group_of(f, f->order, first + before, mine.count);
     group.of = (int)n;
-    group.first_study = mine.first;
-    for (size_t i = first; i < first + mine.first; i++)
+    group.first_study = before;
+    for (size_t i = first; i < first + before; i++)
         group.first_row += (size_t)f->loop.source.cache.slices[f->order[i]];
     return group;
 }
@@ -132,7 +135,7 @@ static bool open_learning(finetuning *f, ich_error *err) {
     const ich_recipe *recipe = &f->loop.job->recipe;
     const ich_source *source = &f->loop.source;
     const ich_augment augment = ich_recipe_augment(recipe);
-    const size_t studies = ich_part_of(f->group_size, 0).count; /* of a rank: the most */
+    const size_t studies = ich_cut(ich_part_of(f->group_size, 0).count, f->parts, 0).count; /* the most */
     const int rows = longest_group(source, source->train, source->n_train, studies, err);
     if (rows == 0) return false;
     const ich_mil_options options = {.chunk = ich_recipe_chunk(recipe),
@@ -144,14 +147,14 @@ static bool open_learning(finetuning *f, ich_error *err) {
                                      .dataset = (int)source->n_train};
     if (!ich_mil_open(&f->learning, &f->loop.model, &options, err)) return false;
     ich_mil_bind(&f->learning, f->loop.model.values, f->loop.gradients);
-    if (ich_ranks() > 1) {
+    if (ich_ranks() > 1 && f->parts == 1) { /* with more, no gradient is whole before the last ends */
         f->learning.watcher = ich_buckets_ready;
         f->learning.watcher_self = &f->loop.buckets;
     }
     f->images = slices_of(source, source->train, source->n_train);
     if (f->frozen) return true;
     const int chunk = f->learning.chunk;
-    const size_t batches = 2 * (f->images / (size_t)chunk + f->loop.steps);
+    const size_t batches = 2 * (f->images / (size_t)chunk + f->loop.steps * (size_t)f->parts);
     return ich_feed_open(&f->feed, &source->cache, recipe->augment ? &augment : NULL, chunk, 2 * f->images,
                          batches, err);
 }
@@ -185,6 +188,8 @@ static bool open_finetuning(finetuning *f, const ich_train_job *job, ich_error *
     f->group_size = (size_t)recipe->studies < source->n_train ? (size_t)recipe->studies : source->n_train;
     f->loop.lr[ICH_GROUP_CNN] = f->frozen ? 0 : recipe->lr_cnn;
     f->loop.lr[ICH_GROUP_HEAD] = recipe->lr;
+    f->parts =
+        (size_t)ich_loop_parts(&f->loop) < f->group_size ? ich_loop_parts(&f->loop) : (int)f->group_size;
     f->order = ich_new(source->n_train, sizeof *f->order, "the order of studies", err);
     f->offsets = ich_new(f->group_size + 1, sizeof *f->offsets, "a group of studies", err);
     f->labels = ich_new(f->group_size, sizeof *f->labels, "the labels of a group", err);
@@ -194,6 +199,10 @@ static bool open_finetuning(finetuning *f, const ich_train_job *job, ich_error *
     f->val_loss = ich_new(source->n_val + 1, sizeof *f->val_loss, "the losses of validation", err);
     if (!f->logits || !f->val_logits || !f->val_loss) return false;
     if (!f->order || !f->offsets || !f->labels || !f->weights || !choose_weights(f, err)) return false;
+    if (f->parts > 1) {
+        f->aside = ich_new(f->loop.model.graph.n_values, sizeof *f->aside, "the gradients of a part", err);
+        if (!f->aside) return false;
+    }
     const size_t steps = (source->n_train + f->group_size - 1) / f->group_size;
     if (!ich_loop_position(&f->loop, steps, source->n_train, err)) return false;
     if (!open_learning(f, err) || !open_judging(f, err)) return false;
@@ -208,6 +217,7 @@ static void close_finetuning(finetuning *f) {
     ich_mil_close(&f->learning);
     ich_mil_close(&f->judging);
     ich_features_free(&f->features);
+    free(f->aside);
     free(f->order);
     free(f->offsets);
     free(f->labels);
@@ -230,8 +240,10 @@ static bool begin(void *self, int epoch, size_t batch, ich_error *err) {
     if (f->frozen) return true;
     ich_feed_clear(&f->feed);
     for (size_t b = batch; b < f->loop.steps; b++) {
-        const ich_mil_group group = group_of_step(f, b);
-        ich_mil_plan(&f->learning, &f->feed, &group, epoch, true);
+        for (int part = 0; part < f->parts; part++) {
+            const ich_mil_group group = group_of_step(f, b, part);
+            ich_mil_plan(&f->learning, &f->feed, &group, epoch, true);
+        }
     }
     ich_feed_start(&f->feed, f->loop.job->recipe.seed);
     return true;
@@ -262,19 +274,35 @@ static void tally_step(finetuning *f, size_t number, double *loss) {
     f->loop.tally.images += images;
 }
 
-/* A rank's part of a step; `loss` its share of the loss. */
-static bool learn_group(finetuning *f, const ich_mil_group *group, float (*out)[ICH_LABELS], double *loss,
-                        ich_error *err) {
+/* One part of a step: its share of the loss is added to *loss, its gradients to the loop's. */
+static bool learn_group(finetuning *f, const ich_mil_group *group, double *loss, ich_error *err) {
     const int rows = group->offsets[group->n];
     const float *logits;
     const double from = ich_seconds();
     if (!fill_head(f, &f->learning, &f->feed, group, err)) return false;
-    *loss = ich_mil_head(&f->learning, group, true, &logits);
-    memcpy(out, logits, (size_t)group->n * sizeof *out);
+    *loss += ich_mil_head(&f->learning, group, true, &logits);
+    memcpy(f->logits + group->first_study, logits, (size_t)group->n * sizeof *f->logits);
     const double turn = ich_seconds();
     if (!f->frozen && !ich_mil_backward(&f->learning, &f->feed, rows, err)) return false;
     ich_timeline_add(&f->loop.timeline, "forward", from, turn);
     ich_timeline_add(&f->loop.timeline, "backward", turn, ich_seconds());
+    return true;
+}
+
+/* This rank's parts, each summed from 0 and then added, as so many ranks would. */
+static bool learn_parts(finetuning *f, size_t number, double *loss, ich_error *err) {
+    float *gradients = f->loop.gradients;
+    const size_t n = f->loop.model.graph.n_values;
+    for (int part = 0; part < f->parts; part++) {
+        const ich_mil_group group = group_of_step(f, number, part);
+        if (group.n == 0) continue;
+        if (part > 0) {
+            memcpy(f->aside, gradients, n * sizeof *gradients);
+            memset(gradients, 0, n * sizeof *gradients);
+        }
+        if (!learn_group(f, &group, loss, err)) return false;
+        if (part > 0) ich_kernels_f32_active()->add(n, f->aside, gradients, false, gradients);
+    }
     return true;
 }
 
@@ -283,39 +311,44 @@ static bool step(void *self, size_t number, double *loss, const char **who, ich_
     ich_loop *loop = &f->loop;
     size_t n;
     *who = loop->source.dataset.studies[f->order[studies_of(f, number, &n)]].study_id;
-    const ich_mil_group group = group_of_step(f, number);
     ich_mil_key(&f->learning, loop->job->recipe.seed, (uint64_t)loop->at.epoch * loop->steps + number);
     *loss = 0;
-    if (group.n > 0 && !learn_group(f, &group, f->logits + group.first_study, loss, err)) return false;
+    if (!learn_parts(f, number, loss, err)) return false;
     tally_step(f, number, loss);
     return true;
 }
 
 /* Through a feed of its own: the step's chunks are gone. */
-static void locate(void *self, size_t number, int *node) {
-    finetuning *f = self;
+static void locate_in(finetuning *f, const ich_mil_group *group, int *node) {
     ich_mil *mil = &f->learning;
     const ich_recipe *recipe = &f->loop.job->recipe;
-    const ich_mil_group group = group_of_step(f, number);
     const ich_augment augment = ich_recipe_augment(recipe);
-    const int rows = group.offsets[group.n];
+    const int rows = group->offsets[group->n];
     ich_feed again = {0};
     ich_search cnn, head;
     const float *logits;
-    if (group.n == 0) return;
+    if (group->n == 0) return;
     if (!f->frozen) {
         if (!ich_feed_open(&again, &f->loop.source.cache, recipe->augment ? &augment : NULL, mil->chunk,
                            (size_t)rows, ich_mil_batches(mil->chunk, rows), NULL))
             return;
-        ich_mil_plan(mil, &again, &group, f->loop.at.epoch, false);
+        ich_mil_plan(mil, &again, group, f->loop.at.epoch, false);
         ich_feed_start(&again, recipe->seed);
         ich_search_begin(&cnn, mil->cnn, node);
     }
     ich_search_begin(&head, mil->head, node);
-    if (fill_head(f, mil, &again, &group, NULL)) ich_mil_head(mil, &group, false, &logits);
+    if (fill_head(f, mil, &again, group, NULL)) ich_mil_head(mil, group, false, &logits);
     ich_search_end(&head);
     if (!f->frozen) ich_search_end(&cnn);
     ich_feed_close(&again);
+}
+
+static void locate(void *self, size_t number, int *node) {
+    finetuning *f = self;
+    for (int part = 0; part < f->parts && *node < 0; part++) {
+        const ich_mil_group group = group_of_step(f, number, part);
+        locate_in(f, &group, node);
+    }
 }
 
 static void changed(void *self) {
@@ -379,7 +412,8 @@ bool ich_finetune(const ich_train_job *job, ich_train_result *result, ich_error 
     } else if (done) {
         const ich_learner learner = {.self = &f,
                                      .bytes = ich_mil_bytes(&f.learning) + ich_mil_bytes(&f.judging) +
-                                              ich_feed_bytes(&f.feed) + ich_feed_bytes(&f.val_feed),
+                                              ich_feed_bytes(&f.feed) + ich_feed_bytes(&f.val_feed) +
+                                              (f.aside ? f.loop.model.graph.n_values * sizeof *f.aside : 0),
                                      .lower = f.frozen ? "--studies" : "--chunk, --studies or --size",
                                      .images = f.images,
                                      .begin = begin,

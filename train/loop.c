@@ -117,8 +117,12 @@ static void listen_together(ich_loop *loop, const ich_train_job *job) {
     loop->told = job->stop;
     loop->own_job = *job;
     loop->own_job.stop = &loop->agreed;
-    if (job->recipe.parts == 0) loop->own_job.recipe.parts = ich_ranks(); /* one rank can repeat it then */
     loop->job = &loop->own_job;
+}
+
+int ich_loop_parts(const ich_loop *loop) {
+    const int parts = loop->job->recipe.parts, ranks = ich_ranks();
+    return parts > 0 && parts % ranks == 0 ? parts / ranks : 1;
 }
 
 static void agree_to_stop(ich_loop *loop) {

@@ -71,6 +71,8 @@ typedef struct ich_learner {
  */
 bool ich_loop_open(ich_loop *loop, const ich_train_job *job, const char *verb, bool image_head,
                    ich_error *err);
+/* How many parts of a step this rank makes, each with sums of its own (the recipe's `parts`). */
+int ich_loop_parts(const ich_loop *loop);
 /* Tells the length of an epoch; a resumed run then stands where its checkpoint left off. */
 bool ich_loop_position(ich_loop *loop, size_t steps, size_t rows, ich_error *err);
 bool ich_loop_run(ich_loop *loop, const ich_learner *learner, ich_train_result *result, ich_error *err);

@@ -72,7 +72,6 @@ static int rank_rows(const pretraining *p) { return (int)ich_part_of(p->batch, 0
 
 static ich_exec *open_exec(pretraining *p, bool learns, ich_error *err) {
     const ich_model *model = &p->loop.model;
-    const int ranks = ich_ranks(), parts = p->loop.job->recipe.parts;
     const bool across = learns && ich_ranks() > 1 && p->loop.job->recipe.sync_batch_norm;
     const ich_exec_options options = {.inputs = {model->input},
                                       .n_inputs = 1,
@@ -81,7 +80,7 @@ static ich_exec *open_exec(pretraining *p, bool learns, ich_error *err) {
                                       .max_rows = rank_rows(p),
                                       .gradient = learns,
                                       .batch_statistics = learns,
-                                      .parts = parts % ranks == 0 ? parts / ranks : 1,
+                                      .parts = ich_loop_parts(&p->loop),
                                       .across = across ? &ich_across_ranks : NULL,
                                       .pack_on_use = learns,
                                       .training = learns};
