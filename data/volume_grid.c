@@ -50,8 +50,10 @@ bool ich_affine_check(const double affine[4][4], const char *name, ich_error *er
 }
 
 /* nibabel's io_orientation: the rotation closest to the affine (polar decomposition), then, for each stored
- * axis in turn, the patient axis it moves along most among those left. */
+ * axis in turn, the patient axis it moves along most among those left; of two that it moves along alike, the
+ * first, lest the last digit of a copy in floats decide. */
 void ich_nifti_orient(const double affine[4][4], int axis[3], bool flipped[3]) {
+    static const double alike = 1e-5;
     nifti_dmat33 m;
     directions(affine, m.m);
     m = nifti_dmat33_polar(m);
@@ -59,11 +61,11 @@ void ich_nifti_orient(const double affine[4][4], int axis[3], bool flipped[3]) {
     for (int stored = 0; stored < 3; stored++) {
         int best = -1;
         for (int i = 0; i < 3; i++)
-            if (!taken[i] && (best < 0 || fabs(m.m[i][stored]) > fabs(m.m[best][stored]))) best = i;
+            if (!taken[i] && (best < 0 || fabs(m.m[i][stored]) > fabs(m.m[best][stored]) + alike)) best = i;
         taken[best] = true;
         axis[best] = stored;
-        const bool positive = m.m[best][stored] >= 0;     /* towards right, front, head in RAS terms */
-        flipped[best] = best == 2 ? !positive : positive; /* … whereas the network goes left, back, head */
+        const bool positive = m.m[best][stored] >= -alike; /* towards right, front, head in RAS terms */
+        flipped[best] = best == 2 ? !positive : positive;  /* … whereas the network goes left, back, head */
     }
 }
 
