@@ -3,6 +3,7 @@
 #include "train/bench.h"
 
 #include "data/labels.h"
+#include "data/recipe.h"
 #include "layers/exec.h"
 #include "layers/loss.h"
 #include "layers/zoo.h"
@@ -98,6 +99,8 @@ static bool build(const ich_bench *bench, bench_state *state, ich_error *err) {
 static bool open_bench(const ich_bench *bench, bench_state *state, ich_error *err) {
     if (!build(bench, state, err)) return false;
     const bool head = state->studies > 0;
+    ich_recipe usual;
+    ich_recipe_default(&usual, ICH_FOR_PRETRAIN);
     const ich_exec_options options = {.inputs = {state->input},
                                       .n_inputs = 1,
                                       .outputs = {state->output},
@@ -107,6 +110,7 @@ static bool open_bench(const ich_bench *bench, bench_state *state, ich_error *er
                                       .gradient = bench->train,
                                       .input_gradient = bench->train && head, /* where the CNN goes on */
                                       .batch_statistics = bench->train,
+                                      .parts = head ? 1 : usual.parts,
                                       .pack_on_use = bench->train,
                                       .training = bench->train};
     const ich_graph *graph = &state->graph;
