@@ -322,6 +322,19 @@ static bool add_tensor(json_t *document, const ich_st_tensor *tensor, size_t *of
     return add(document, tensor->name, place) && whole && count == tensor->count;
 }
 
+/* In fresh memory, or NULL. Measured first: jansson 2.14 looks away when a buffer that grows cannot take a
+ * name, and goes on behind it. */
+static char *text_of(const json_t *document) {
+    const size_t length = json_dumpb(document, NULL, 0, JSON_COMPACT);
+    char *text = length ? malloc(length + 1) : NULL;
+    if (text && json_dumpb(document, text, length, JSON_COMPACT) != length) {
+        free(text);
+        return NULL;
+    }
+    if (text) text[length] = '\0';
+    return text;
+}
+
 /* The header in fresh memory, or NULL. jansson keeps the order of insertion, and refuses what is not UTF-8.
  */
 static char *header_text(const char *path, const ich_st_tensor *tensors, size_t n_tensors,
@@ -334,7 +347,7 @@ static char *header_text(const char *path, const ich_st_tensor *tensors, size_t 
         if (!add(metadata, keys[i], json_string(values[i]))) bad = keys[i];
     for (size_t i = 0; !bad && i < n_tensors; i++)
         if (!add_tensor(document, &tensors[i], &offset)) bad = tensors[i].name;
-    char *text = bad ? NULL : json_dumps(document, JSON_COMPACT);
+    char *text = bad ? NULL : text_of(document);
     json_decref(document);
     if (bad)
         ich_fail(err, "%s: '%.100s' is given twice, is not UTF-8, does not fit its shape, or memory is out",
