@@ -69,6 +69,31 @@ test_the_second_process_in_a_folder_is_refused() {
     ! wait $pid 2>/dev/null && run 0 pretrain --resume r --quiet && gone r/.ichor.lock
 }
 
+# holding WORDS... : predicts into w in the background, and stops for a while as soon as w is its own
+holding() {
+    "$ichor" predict r "$@" --out w --heatmaps --heatmap-method integrated >out 2>first-err </dev/null &
+    pid=$!
+    until [ -s w/.ichor.lock ]; do kill -0 $pid 2>/dev/null || fail "it is gone: $(cat first-err)" || return; done
+    kill -STOP $pid
+}
+
+refused_twice() { # NAME: as a prediction, and as a watch
+    run 1 predict r d --out w && said w "in use by $1, process $pid on $(hostname)" &&
+        run 1 predict r --watch in --out w && said w "in use by $1, process $pid on $(hostname)" && there w/.ichor.lock
+}
+
+test_the_second_prediction_into_a_folder_is_refused() {
+    phantoms d && pretrained r && mkdir in && holding d || return
+    refused_twice "ichor predict" || { kill -KILL $pid; return 1; }
+    kill -CONT $pid
+    wait $pid || fail "status $?: $(cat first-err)" || return
+    rows w/studies.csv 6 && gone w/.ichor.lock && rm -r w && holding --watch in || return
+    refused_twice "ichor predict --watch" || { kill -KILL $pid; return 1; }
+    kill -TERM $pid && kill -CONT $pid
+    wait $pid || fail "status $?: $(cat first-err)" || return
+    gone w/.ichor.lock && run 0 predict r d --out w --quiet && rows w/studies.csv 6
+}
+
 # A learning rate at which some steps stand out, and a rule that calls those explosions.
 test_left_out_steps_are_the_same_for_a_killed_run() {
     local rule="--batch 8 --lr 0.05 --explode 1.5 --bad-steps 1000"
