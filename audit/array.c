@@ -1,6 +1,6 @@
 #include "audit/array.h"
 
-#include "data/hash.h"
+#include "tensor/hash.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>

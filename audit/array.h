@@ -15,7 +15,7 @@ typedef struct ich_array {
     size_t count, seen;
     /* digest, complete after ich_array_close; sums are taken in double, in the array's order */
     double min, max, mean, l2;
-    uint64_t fnv1a; /* of its bytes (data/hash.h) */
+    uint64_t fnv1a; /* of its bytes (tensor/hash.h) */
     /* against an earlier dump */
     bool compared;
     double difference; /* largest |it - the other| over the largest |other|; 0 only if they are equal */

@@ -30,8 +30,8 @@ typedef struct parsing {
 
 /* -- mistakes ------------------------------------------------------------------------------------------ */
 
-/* What all ranks find wrong rank 0 says for all, and ends them with a signal; who is left alone for seconds has
- * trouble of its own. */
+/* What all ranks find wrong rank 0 says for all, and ends them with a signal; who is left alone for seconds
+ * has trouble of its own. */
 static void complain_elsewhere(const char *text) {
     if (sleep(10) > 0) return;
     fprintf(stderr, "ichor: rank %d: %s\n", ich_rank(), text);
@@ -212,7 +212,7 @@ static void add_common(parsing *p) {
                                        .group = GROUP_COMMON});
     add_option(p, (struct argp_option){.name = "quiet",
                                        .key = KEY_QUIET,
-                                       .doc = "no progress, no summary: only errors",
+                                       .doc = "no progress, no summary: only warnings and errors",
                                        .group = GROUP_COMMON});
     add_option(
         p, (struct argp_option){.name = "help", .key = KEY_HELP, .doc = "this text", .group = GROUP_COMMON});

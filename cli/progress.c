@@ -87,10 +87,19 @@ static void line(void *self, const char *text) {
     fflush(stdout);
 }
 
+static void warn(void *self, const char *text) {
+    ich_ui_clear(self);
+    fprintf(stderr, "ichor: %s\n", text);
+}
+
+/* Of several ranks the first warns of what all of them see. */
 void ich_ui_init(ich_ui *ui, bool quiet) {
     quiet = quiet || ich_rank() > 0;
     *ui = (ich_ui){.quiet = quiet, .terminal = isatty(STDERR_FILENO) == 1};
-    if (!quiet) ui->progress = (ich_progress){.update = update, .line = line, .self = ui};
+    ui->progress = (ich_progress){.warn = ich_rank() > 0 ? NULL : warn, .self = ui};
+    if (quiet) return;
+    ui->progress.update = update;
+    ui->progress.line = line;
 }
 
 void ich_ui_clear(ich_ui *ui) {

@@ -1,8 +1,8 @@
 /* progress.h: what a person sees while work goes on.
  *
  * A bar on a terminal (stderr), with rate and time left; elsewhere a plain line on stdout every ten seconds
- * and at the end of each phase, so that stderr holds nothing but errors. Results and warnings are lines on
- * stdout.
+ * and at the end of each phase, so that stderr holds nothing but warnings and errors. Results are lines on
+ * stdout. `quiet` leaves the warnings.
  *
  * Calls: tensor (progress, team). Called by: args.c, verb_*.c.
  */

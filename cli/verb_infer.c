@@ -202,7 +202,7 @@ static int predict(ich_command *command) {
                           "intraventricular, subarachnoid and subdural",
                           o->label);
     const double began = ich_seconds();
-    if (o->json) command->ui.progress = (ich_progress){0};
+    if (o->json) ich_ui_init(&command->ui, true); /* stdout is the answer's */
     if (!ich_model_load(&model, command->words[0], &err))
         return ich_complain(command, ICH_FAILED, "%s", err.text);
     const int status = o->watch ? watch_with(command, &model) : predict_with(command, &model, began);

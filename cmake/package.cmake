@@ -6,6 +6,7 @@ set(CPACK_PACKAGE_CONTACT "The Ichor authors <nobody@ichor.invalid>") # SECURITY
 set(CPACK_COMPONENTS_ALL program library development)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/package_files.cmake)
+set(CPACK_POST_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/package_size.cmake)
 
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)

@@ -6,7 +6,7 @@
  */
 #include "cache.h"
 #include "file.h"
-#include "hash.h"
+#include "tensor/hash.h"
 #include "volume_internal.h"
 #include <ctype.h>
 #include <errno.h>

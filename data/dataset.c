@@ -4,7 +4,7 @@
 #include "dataset.h"
 #include "csv.h"
 #include "file.h"
-#include "hash.h"
+#include "tensor/hash.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 
 #include "csv.h"
 #include "file.h"
-#include "hash.h"
+#include "tensor/hash.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* From records to studies, and from a study's series to the one that becomes its volume. */
 #include "file.h"
-#include "hash.h"
 #include "import_dicom.h"
+#include "tensor/hash.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

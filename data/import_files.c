@@ -1,6 +1,6 @@
 #include "import_files.h"
 #include "file.h"
-#include "hash.h"
+#include "tensor/hash.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

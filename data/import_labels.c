@@ -2,9 +2,9 @@
  * is read line by line and kept as 16 bytes an image.
  */
 #include "csv.h"
-#include "hash.h"
 #include "import_internal.h"
 #include "sha256.h"
+#include "tensor/hash.h"
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* Every header once, in batches, into its record. */
 #include "dicom_worker.h"
-#include "hash.h"
 #include "import_dicom.h"
 #include "sha256.h"
+#include "tensor/hash.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

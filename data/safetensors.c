@@ -1,7 +1,7 @@
 /* safetensors: the header through jansson, the data into one array of floats. */
 #include "safetensors.h"
 #include "file.h"
-#include "hash.h"
+#include "tensor/hash.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -39,9 +39,9 @@ bool ich_safetensors_write(const char *path, const ich_st_tensor *tensors, size_
                            const char *const *keys, const char *const *values, size_t n_metadata,
                            ich_error *err);
 
-/* The same with a seal: the last tensor, ICH_ST_SEAL, holds the FNV-1a (hash.h) of every byte before it. Any
- * one changed byte changes it, whatever else it happens to leave readable. Reading refuses a file whose seal
- * is broken or missing. */
+/* The same with a seal: the last tensor, ICH_ST_SEAL, holds the FNV-1a (tensor/hash.h) of every byte before
+ * it. Any one changed byte changes it, whatever else it happens to leave readable. Reading refuses a file
+ * whose seal is broken or missing. */
 #define ICH_ST_SEAL "fnv1a"
 bool ich_safetensors_write_sealed(const char *path, const ich_st_tensor *tensors, size_t n_tensors,
                                   const char *const *keys, const char *const *values, size_t n_metadata,

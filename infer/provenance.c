@@ -1,8 +1,8 @@
 #include "infer/provenance.h"
 
-#include "data/hash.h"
 #include "data/text.h"
 #include "infer/inspect.h"
+#include "tensor/hash.h"
 #include "tensor/kernels.h"
 #include <ctype.h>
 #include <inttypes.h>

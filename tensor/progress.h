@@ -14,15 +14,19 @@ typedef struct ich_progress {
      */
     void (*update)(void *self, const char *what, size_t done, size_t total, const char *unit,
                    const char *note);
-    /* One line for the reader: a result, a warning. */
+    /* One line for the reader: a result. */
     void (*line)(void *self, const char *text);
+    /* One line on what went wrong and was got over: also for who wants to hear of no progress. */
+    void (*warn)(void *self, const char *text);
     void *self;
 } ich_progress;
 
-/* Both take a NULL `progress`. ich_progress_line formats like printf. */
+/* All take a NULL `progress`. The last two format like printf. */
 void ich_progress_update(const ich_progress *progress, const char *what, size_t done, size_t total,
                          const char *unit, const char *note);
 __attribute__((format(printf, 2, 3))) void ich_progress_line(const ich_progress *progress, const char *format,
+                                                             ...);
+__attribute__((format(printf, 2, 3))) void ich_progress_warn(const ich_progress *progress, const char *format,
                                                              ...);
 
 #endif

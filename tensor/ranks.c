@@ -2,8 +2,8 @@
  * goes from rank to rank in pieces. */
 #include "ranks.h"
 
+#include "hash.h"
 #include "team.h"
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,11 +80,10 @@ bool ich_ranks_any(bool mine) {
     return any;
 }
 
-/* FNV-1a of the bytes; the least and the greatest over the ranks are equal only if all are. */
+/* The least and the greatest hash over the ranks are equal only if all are. */
 bool ich_ranks_agree(const void *bytes, size_t n) {
     if (rank_count == 1) return true;
-    uint64_t hash = 0xcbf29ce484222325u, least, most;
-    for (size_t i = 0; i < n; i++) hash = (hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
+    uint64_t hash = ich_fnv(ich_fnv_start, bytes, n), least, most;
     MPI_Allreduce(&hash, &least, 1, MPI_UINT64_T, MPI_MIN, MPI_COMM_WORLD);
     MPI_Allreduce(&hash, &most, 1, MPI_UINT64_T, MPI_MAX, MPI_COMM_WORLD);
     return least == most;

@@ -1,20 +1,17 @@
 #include "team.h"
 
 #include "blas.h"
+#include "cgroup.h"
 
 #include <math.h>
 #include <omp.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
-
-enum { PATH = 4096 };
 
 /* The numbers at the start of folder/name; how many there are, at most 2. */
 static int read_numbers(const char *folder, const char *name, double numbers[2]) {
-    char path[PATH + 64];
+    char path[ICH_CGROUP_PATH + 64];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "r");
     if (!file) return 0;
@@ -36,44 +33,15 @@ static double quota_of(const char *folder) {
     return quota[0] > 0 && period[0] > 0 ? quota[0] / period[0] : INFINITY;
 }
 
-/* The least quota of base/group and of the groups above it, up to base itself. A container may not see the
- * folder that it is told of; those above it that it does see still count. */
-static double least_quota(const char *base, const char *group) {
-    char folder[PATH];
-    if (snprintf(folder, sizeof folder, "%s%s", base, group) >= (int)sizeof folder) return INFINITY;
-    double least = INFINITY;
-    for (char *end; (end = strrchr(folder, '/')) && strlen(folder) >= strlen(base); *end = 0)
-        least = fmin(least, quota_of(folder));
-    return least;
-}
-
-static bool lists_cpu(char *controllers) {
-    char *rest = NULL;
-    for (char *name = strtok_r(controllers, ",", &rest); name; name = strtok_r(NULL, ",", &rest))
-        if (!strcmp(name, "cpu")) return true;
-    return false;
-}
-
-/* One line of /proc/self/cgroup: "0::/user.slice" (version 2) or "4:cpu,cpuacct:/docker/…" (version 1). */
-static double quota_of_line(const char *root, char *line) {
-    char base[PATH], *rest = line;
-    strsep(&rest, ":");
-    char *controllers = strsep(&rest, ":"), *group = strsep(&rest, "\n");
-    if (!controllers || !group) return INFINITY;
-    const char *mount = *controllers ? "/sys/fs/cgroup/cpu" : "/sys/fs/cgroup";
-    if (*controllers && !lists_cpu(controllers)) return INFINITY;
-    if (snprintf(base, sizeof base, "%s%s", root, mount) >= (int)sizeof base) return INFINITY;
-    return least_quota(base, group);
+static void find_least(void *self, const char *folder, bool version_2) {
+    double *least = self;
+    (void)version_2; /* their files have other names */
+    *least = fmin(*least, quota_of(folder));
 }
 
 int ich_team_quota(const char *root) {
-    char line[PATH];
     double least = INFINITY;
-    if (snprintf(line, sizeof line, "%s/proc/self/cgroup", root) >= (int)sizeof line) return 0;
-    FILE *file = fopen(line, "r");
-    if (!file) return 0;
-    while (fgets(line, sizeof line, file)) least = fmin(least, quota_of_line(root, line));
-    fclose(file);
+    ich_cgroup_visit(root, "cpu", find_least, &least);
     return least < 1 ? 1 : least < 1e6 ? (int)ceil(least) : 0;
 }
 

@@ -4,7 +4,7 @@
  * thread count; partial sums are added in a fixed order. So one thread and eight give the same bits.
  * BLAS runs single-threaded inside a piece.
  *
- * Calls: OpenMP, blas.h (thread count), the system's cgroup files and affinity mask. Called by: every room.
+ * Calls: OpenMP, blas.h (thread count), cgroup.h, the affinity mask. Called by: every room.
  */
 #ifndef ICH_TENSOR_TEAM_H
 #define ICH_TENSOR_TEAM_H

@@ -136,14 +136,14 @@ bool ich_guard_leave_out(ich_loop *loop, const ich_learner *learner, const char 
                         "%s: lower --lr, or look at that scan; at most %d such steps an epoch are left out",
                         what, allowed);
     loop->at.bad_steps++;
-    ich_progress_line(loop->job->progress, "%s: the step is left out, %d of at most %d in this epoch", what,
+    ich_progress_warn(loop->job->progress, "%s: the step is left out, %d of at most %d in this epoch", what,
                       loop->at.bad_steps, allowed);
     return true;
 }
 
 void ich_guard_lost(ich_loop *loop, const ich_learner *learner, const char *who) {
     undo(loop, learner);
-    ich_progress_line(
+    ich_progress_warn(
         loop->job->progress,
         "epoch %d, step %zu (first study %s): a study's slices cannot be read any more, nor decoded "
         "again: the step is left out, and that study from now on (skipped.csv)",

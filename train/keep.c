@@ -51,7 +51,7 @@ bool ich_keep_load(const ich_checkpoint *checkpoint, const char *run, int *from,
         const bool done = ich_checkpoint_load(checkpoint, path, &intact, &why);
         free(path);
         if (done && first.text[0])
-            ich_progress_line(progress, "%s; going on from the checkpoint before", first.text);
+            ich_progress_warn(progress, "%s; going on from the checkpoint before", first.text);
         *from = i;
         if (done) return true;
         if (intact) return ich_fail(err, "%s", why.text);

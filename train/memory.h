@@ -4,7 +4,7 @@
  * its plan will touch and compares, before the first step. (An address-space limit, ulimit -v, needs no
  * foresight: the arena is refused when it is asked for.)
  *
- * Calls: /proc and /sys/fs/cgroup. Called by: loop.
+ * Calls: tensor (cgroup), /proc/meminfo. Called by: loop.
  */
 #ifndef ICH_TRAIN_MEMORY_H
 #define ICH_TRAIN_MEMORY_H

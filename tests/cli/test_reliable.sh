@@ -36,8 +36,8 @@ test_a_damaged_checkpoint_costs_the_steps_since_the_one_before() {
     phantoms d && run 0 pretrain d --out whole $long --quiet && stopped pretrain d --out r $long && cp -r r kept || return
     size=$(stat -c %s $state)
     for place in 0 3 40 2000 $((size / 2)) $((size - 1)); do # length, header, counters, arrays, seal
-        rm -r r && cp -r kept r && flip $state $place && run 0 pretrain --resume r &&
-            holds out "$state: damaged" "going on from the checkpoint before" && same_run whole r || return
+        rm -r r && cp -r kept r && flip $state $place && run 0 pretrain --resume r --quiet &&
+            said "$state: damaged" "going on from the checkpoint before" && same_run whole r || return
     done
     rm -r r && cp -r kept r && truncate -s 1000 $state && : >r/checkpoint/state.1.safetensors &&
         run 0 pretrain --resume r --quiet && same_run whole r || return
@@ -69,10 +69,35 @@ test_the_second_process_in_a_folder_is_refused() {
     ! wait $pid 2>/dev/null && run 0 pretrain --resume r --quiet && gone r/.ichor.lock
 }
 
+# holding WORDS... : predicts into w in the background, and stops for a while as soon as w is its own
+holding() {
+    "$ichor" predict r "$@" --out w --heatmaps --heatmap-method integrated >out 2>first-err </dev/null &
+    pid=$!
+    until [ -s w/.ichor.lock ]; do kill -0 $pid 2>/dev/null || fail "it is gone: $(cat first-err)" || return; done
+    kill -STOP $pid
+}
+
+refused_twice() { # NAME: as a prediction, and as a watch
+    run 1 predict r d --out w && said w "in use by $1, process $pid on $(hostname)" &&
+        run 1 predict r --watch in --out w && said w "in use by $1, process $pid on $(hostname)" && there w/.ichor.lock
+}
+
+test_the_second_prediction_into_a_folder_is_refused() {
+    phantoms d && pretrained r && mkdir in && holding d || return
+    refused_twice "ichor predict" || { kill -KILL $pid; return 1; }
+    kill -CONT $pid
+    wait $pid || fail "status $?: $(cat first-err)" || return
+    rows w/studies.csv 6 && gone w/.ichor.lock && rm -r w && holding --watch in || return
+    refused_twice "ichor predict --watch" || { kill -KILL $pid; return 1; }
+    kill -TERM $pid && kill -CONT $pid
+    wait $pid || fail "status $?: $(cat first-err)" || return
+    gone w/.ichor.lock && run 0 predict r d --out w --quiet && rows w/studies.csv 6
+}
+
 # A learning rate at which some steps stand out, and a rule that calls those explosions.
 test_left_out_steps_are_the_same_for_a_killed_run() {
     local rule="--batch 8 --lr 0.05 --explode 1.5 --bad-steps 1000"
-    phantoms d && run 0 pretrain d --out whole $long $rule && holds out "the loss explodes" "the step is left out" &&
+    phantoms d && run 0 pretrain d --out whole $long $rule --quiet && holds err "the loss explodes" "the step is left out" &&
         grep -q ',train,.*,[1-9][0-9]*$' whole/log.csv || fail "none left out: $(cat whole/log.csv)" || return
     killed pretrain d --out r $long $rule && run 0 pretrain --resume r --quiet && same_run whole r
 }
@@ -80,8 +105,10 @@ test_left_out_steps_are_the_same_for_a_killed_run() {
 # Weights that outgrow float32 in a few steps.
 test_a_run_that_only_goes_wrong_ends_and_says_where() {
     local wild="--size 32 --epochs 8 --lr 10 --warmup 0 --schedule constant --weight-decay 10 --optimizer sgd --momentum 0.999"
-    phantoms d && run 1 pretrain d --out r --batch 4 $wild --explode 0 --quiet &&
-        said "first study" "the loss is not finite, first in node '" "at most 3 such steps" || return
+    phantoms d && run 1 pretrain d --out r --batch 4 $wild --explode 0 --quiet || return
+    [ "$(grep -c "the step is left out, . of at most 3" err)" -eq 3 ] || fail "not three warnings: $(cat err)" || return
+    tail -n 1 err >last && mv last err # what it ends with
+    said "first study" "the loss is not finite, first in node '" "at most 3 such steps" || return
     run 1 pretrain d --out e --batch 4 $wild --bad-steps 0 --quiet && said "first study" "the loss explodes" "at most 0"
 }
 
@@ -99,7 +126,7 @@ test_a_study_that_goes_away_costs_itself() {
     rm "d/volumes/$id.nii.gz" r/cache/"$id"-*
     wait $pid
     [ $? -eq 3 ] || fail "status not 3: $(cat first-err)" || return
-    holds r/skipped.csv "$id" && rows r/skipped.csv 1 && holds out "the step is left out" && there r/model.safetensors
+    holds r/skipped.csv "$id" && rows r/skipped.csv 1 && holds first-err "the step is left out" && there r/model.safetensors
 }
 
 test_out_of_memory_is_a_refusal_with_a_number() {

@@ -2,9 +2,9 @@
  * refused with the reason.
  */
 #include "data/dicom.h"
-#include "data/hash.h"
 #include "dicom_maker.h"
 #include "scratch.h"
+#include "tensor/hash.h"
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -139,13 +139,18 @@ static void keep_line(void *self, const char *text) { snprintf(self, 64, "%s", t
 static void progress_needs_no_listener(void **state) {
     (void)state;
     char heard[64] = "";
-    const ich_progress listener = {.line = keep_line, .self = heard};
+    const ich_progress listener = {.line = keep_line, .self = heard},
+                       careful = {.warn = keep_line, .self = heard};
     ich_progress_line(NULL, "nobody hears %d", 1);
+    ich_progress_warn(NULL, "nobody hears %d", 1);
+    ich_progress_warn(&listener, "does not listen to %d", 1);
     ich_progress_update(NULL, "epoch", 1, 2, "images", NULL);
     ich_progress_update(&listener, "epoch", 1, 2, "images", NULL); /* hears lines only */
     assert_string_equal(heard, "");
     ich_progress_line(&listener, "%d of %s", 3, "four");
     assert_string_equal(heard, "3 of four");
+    ich_progress_warn(&careful, "%s 5", "beware of");
+    assert_string_equal(heard, "beware of 5");
 }
 
 static void the_clock_does_not_go_back(void **state) {

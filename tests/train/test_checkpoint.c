@@ -2,7 +2,7 @@
  * changes nothing. */
 #include "../data/scratch.h"
 #include "data/file.h"
-#include "data/hash.h"
+#include "tensor/hash.h"
 #include "train/keep.h"
 #include "train/run.h"
 #include "world.h"

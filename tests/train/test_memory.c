@@ -63,7 +63,7 @@ static void assert_no_allocation(training learn, const ich_recipe *recipe, const
     static const int slices[] = {3, 9, 1, 4, 2, 7, 5, 2};
     const char *dataset = world_make("d", slices, 8, 0);
     watch w = {0};
-    const ich_progress progress = {look, ignore, &w};
+    const ich_progress progress = {.update = look, .line = ignore, .warn = ignore, .self = &w};
     char *folder = strdup(scratch_path(out));
     const ich_train_job job = {
         .recipe = *recipe, .dataset = dataset, .out = folder, .progress = &progress, .stop = &w.stop};

@@ -1,10 +1,10 @@
 /* hash.h: FNV-1a, 64 bits (Fowler, Noll, Vo; isthe.com/chongo/tech/comp/fnv). Tells files and datasets apart,
  * not against an adversary.
  *
- * Calls: nothing. Called by: cache, dataset, import.
+ * Calls: nothing. Called by: ranks, data, infer, audit.
  */
-#ifndef ICH_DATA_HASH_H
-#define ICH_DATA_HASH_H
+#ifndef ICH_TENSOR_HASH_H
+#define ICH_TENSOR_HASH_H
 
 #include <stddef.h>
 #include <stdint.h>
