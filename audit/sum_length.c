@@ -157,9 +157,15 @@ static const struct row *find(const ich_layer_run *run) {
     return NULL;
 }
 
-double ich_forward_roundings(const ich_layer_run *run) { return find(run) ? find(run)->forward(run) : 0; }
+double ich_forward_roundings(const ich_layer_run *run) {
+    const struct row *row = find(run);
+    return row ? row->forward(run) : 0;
+}
 
-double ich_backward_roundings(const ich_layer_run *run) { return find(run) ? find(run)->backward(run) : 0; }
+double ich_backward_roundings(const ich_layer_run *run) {
+    const struct row *row = find(run);
+    return row ? row->backward(run) : 0;
+}
 
 bool ich_has_bf16(const char *op) {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)

@@ -165,9 +165,9 @@ bool ich_csv_read(ich_csv *csv, const char *path, ich_error *err) {
     static const char mark[] = "\xef\xbb\xbf"; /* UTF-8's byte order mark */
     size_t count;
     *csv = (ich_csv){.path = strdup(path)};
-    bool done = csv->path || ich_fail(err, "%s: out of memory: its name", path);
-    if (done) csv->text = ich_file_read(path, most_bytes, &count, err);
-    done = csv->text && check_text(path, csv->text, count, err);
+    if (!csv->path) return ich_fail(err, "%s: out of memory: its name", path);
+    csv->text = ich_file_read(path, most_bytes, &count, err);
+    bool done = csv->text && check_text(path, csv->text, count, err);
     if (done) {
         const bool marked = !strncmp(csv->text, mark, sizeof mark - 1);
         reader r = {csv->path, csv->text + (marked ? sizeof mark - 1 : 0), 1};

@@ -13,7 +13,7 @@ enum { DEEPEST = 64 };
 
 typedef struct walk {
     ich_files *files;
-    struct stat except[2];
+    const struct stat *except; /* left out */
     int n_except;
     ich_error *err;
 } walk;
@@ -109,22 +109,23 @@ static bool list_file(walk *w, const char *path, const struct stat *info) {
 
 bool ich_files_list(ich_files *files, const char *folder, const char *inside, const char *const except[2],
                     ich_error *err) {
-    walk w = {.files = files, .err = err};
+    struct stat left_out[2];
+    walk w = {.files = files, .except = left_out, .err = err};
     level top = {.name = inside};
     *files = (ich_files){0};
     char *path = *inside ? ich_path_join(folder, inside) : strdup(folder);
     if (!path) return ich_fail(err, "%s: out of memory: a path", folder);
     for (int i = 0; i < 2; i++)
-        if (except[i] && stat(except[i], &w.except[w.n_except]) == 0) w.n_except++;
+        if (except[i] && stat(except[i], &left_out[w.n_except]) == 0) w.n_except++;
     bool done = true;
     if (stat(path, &top.info) != 0) {
         done = ich_fail(err, "%s: cannot be read (%s): check the path", path, strerror(errno));
     } else if (!S_ISDIR(top.info.st_mode)) {
         done = list_file(&w, folder, &top.info);
     } else {
-        const int opened = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         files->folder = strdup(folder);
-        done = opened >= 0 && files->folder
+        const int opened = files->folder ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        done = opened >= 0
                    ? list_folder(&w, opened, &top)
                    : ich_fail(err, "%s: cannot be read (%s): check its permissions", path, strerror(errno));
     }

@@ -287,11 +287,14 @@ static void allow_bool(const ich_setting *setting, char text[ROOM]) {
     (void)setting;
     snprintf(text, ROOM, "true or false");
 }
+static void allow_windows(char text[ROOM]) {
+    snprintf(text, ROOM, "centre/width in HU, 1 to %d of them, as in 40/80,80/200", ICH_MAX_CHANNELS);
+}
 static void allow_text(const ich_setting *setting, char text[ROOM]) {
     if (is_choice(setting))
         snprintf(text, ROOM, "one of %s", setting->unit);
     else if (is_windows(setting))
-        snprintf(text, ROOM, "centre/width in HU, 1 to %d of them, as in 40/80,80/200", ICH_MAX_CHANNELS);
+        allow_windows(text);
     else
         snprintf(text, ROOM, "1 to %zu of a-z, 0-9, - and _", setting->size - 1);
 }
@@ -425,8 +428,7 @@ bool ich_recipe_preprocess(const ich_recipe *recipe, ich_preprocess *out, ich_er
     *out = (ich_preprocess){.size = recipe->size};
     if (parse_windows(recipe->windows, out)) return true;
     char allowed[ROOM];
-    const ich_setting *setting = find("windows");
-    allow_text(setting, allowed);
+    allow_windows(allowed);
     return ich_fail(err, "windows is '%s': give %s", recipe->windows, allowed);
 }
 

@@ -167,8 +167,6 @@ static bool check_options(const ich_synth *o, ich_error *err) {
         return ich_fail(err, "synth: %d studies; ask for 1 to %d", o->studies, MAX_STUDIES);
     if (o->size < MIN_SIZE || o->size > MAX_SIZE)
         return ich_fail(err, "synth: %d pixels a side; ask for %d to %d", o->size, MIN_SIZE, MAX_SIZE);
-    if (!ich_population_find(o->population))
-        return ich_fail(err, "synth: population '%c' is unknown; choose a or b", o->population);
     if (o->prevalence < 0 || o->prevalence > 1)
         return ich_fail(err, "synth: prevalence %g; it is a part, 0 to 1", o->prevalence);
     return true;
@@ -206,11 +204,11 @@ static bool make_folders(const ich_synth *o, const char *folder, ich_error *err)
 
 bool ich_synth_write(const ich_synth *options, const char *folder, const ich_progress *progress,
                      const volatile int *stop, ich_error *err) {
-    if (!check_options(options, err) || !check_folder(folder, err)) return false;
+    const ich_population *at = ich_population_find(options->population, err);
+    if (!at || !check_options(options, err) || !check_folder(folder, err)) return false;
     plan *plans = ich_new((size_t)options->studies, sizeof *plans, "the list of phantoms", err);
     if (!plans) return false;
-    double own = ich_population_find(options->population)->prevalence;
-    plan_positives(options, plans, isnan(options->prevalence) ? own : options->prevalence);
+    plan_positives(options, plans, isnan(options->prevalence) ? at->prevalence : options->prevalence);
     plan_patients(options, plans);
     job j = {options, folder, plans};
     bool done = make_folders(options, folder, err) && make_studies(&j, progress, stop, err) &&

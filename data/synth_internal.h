@@ -119,7 +119,7 @@ typedef struct ich_population {
     float offset, scale;                  /* calibration: ± HU, ± fraction */
     float motion, metal;                  /* part of studies with a moved slice, with streaks */
 } ich_population;
-const ich_population *ich_population_find(char name); /* NULL: unknown */
+const ich_population *ich_population_find(char name, ich_error *err); /* NULL: unknown */
 
 typedef struct ich_scan { /* one study, in stored order */
     int size, slices;

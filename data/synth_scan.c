@@ -32,8 +32,10 @@ static const ich_population populations[] = {
                    .metal = 0.12f},
 };
 
-const ich_population *ich_population_find(char name) {
-    return name == 'a' || name == 'b' ? &populations[name - 'a'] : NULL;
+const ich_population *ich_population_find(char name, ich_error *err) {
+    if (name == 'a' || name == 'b') return &populations[name - 'a'];
+    ich_fail(err, "synth: population '%c' is unknown; choose a or b", name);
+    return NULL;
 }
 
 ich_rng ich_scan_rng(const ich_scan_key *key, uint32_t study, unsigned part) {
@@ -368,7 +370,8 @@ static bool expose(const shot *s, ich_scan *scan, ich_rng noise, ich_error *err)
 }
 
 static bool prepare(shot *s, ich_field *field, const ich_scan_key *key, int size, ich_error *err) {
-    const ich_population *at = ich_population_find(key->population);
+    const ich_population *at = ich_population_find(key->population, err);
+    if (!at) return false;
     ich_rng texture = ich_scan_rng(key, key->patient, ICH_PART_FIELD);
     ich_rng anatomy = ich_scan_rng(key, key->patient, ICH_PART_HEAD);
     ich_rng pose = ich_scan_rng(key, key->study, ICH_PART_POSE);

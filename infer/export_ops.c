@@ -393,10 +393,14 @@ static const struct spelling *of(const ich_node *node) {
     return node->op < 0 ? NULL : find(ich_layers(ICH_F32)[node->op]->op);
 }
 
-bool ich_export_keeps_weights(const ich_node *node) { return of(node) && of(node)->keeps_weights; }
+bool ich_export_keeps_weights(const ich_node *node) {
+    const struct spelling *spelling = of(node);
+    return spelling && spelling->keeps_weights;
+}
 
 bool ich_export_node(exporting *e, const ich_node *node) {
-    if (!of(node)) return ich_fail(e->err, "node '%s': its op has no row in infer/export_ops.c", node->name);
-    of(node)->put(e, node);
+    const struct spelling *spelling = of(node);
+    if (!spelling) return ich_fail(e->err, "node '%s': its op has no row in infer/export_ops.c", node->name);
+    spelling->put(e, node);
     return true;
 }

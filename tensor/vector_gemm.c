@@ -155,7 +155,7 @@ ICH_INLINE ich_vec shuffle(ich_vec v, ich_mask lane) {
 
 /* The sum of a vector's lanes, by halves. */
 ICH_INLINE float lane_sum(ich_vec v) {
-    ich_mask lane;
+    ich_mask lane = {0};
     ICH_UNROLL for (int i = 0; i < ICH_LANES; i++) lane[i] = i;
     ICH_UNROLL for (int half = ICH_LANES / 2; half > 0; half /= 2) v +=
         shuffle(v, (lane + half) & (ICH_LANES - 1));

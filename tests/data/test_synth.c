@@ -242,8 +242,16 @@ static void hospitals_differ(void **state) {
     assert_true(noise[1] > 1.2 * noise[0]);
     assert_true(pixel[1] < 0.95 * pixel[0]);
     assert_true(thickness[1] < 0.9 * thickness[0]);
-    assert_true(ich_population_find('b')->prevalence < ich_population_find('a')->prevalence);
-    assert_null(ich_population_find('c'));
+    ich_error err = {""};
+    assert_true(ich_population_find('b', &err)->prevalence < ich_population_find('a', &err)->prevalence);
+}
+
+static void an_unknown_hospital_is_an_error(void **state) {
+    (void)state;
+    ich_error err = {""};
+    ich_scan scan;
+    assert_false(ich_scan_make(&scan, &(ich_scan_key){1, 'c', 0, 0}, 32, false, &err));
+    assert_non_null(strstr(err.text, "population 'c'"));
 }
 
 /* -- files ------------------------------------------------------------------------------------------ */
@@ -381,6 +389,7 @@ int main(void) {
         cmocka_unit_test(tissues_have_their_density),
         cmocka_unit_test(blood_is_brighter_than_brain),
         cmocka_unit_test(hospitals_differ),
+        cmocka_unit_test(an_unknown_hospital_is_an_error),
         cmocka_unit_test(masks_agree_with_labels),
         cmocka_unit_test(every_storage_order_reads_upright),
         cmocka_unit_test(nonsense_is_refused_by_name),
