@@ -35,7 +35,7 @@ test_a_damaged_checkpoint_costs_the_steps_since_the_one_before() {
     local state=r/checkpoint/state.safetensors size place
     phantoms d && run 0 pretrain d --out whole $long --quiet && stopped pretrain d --out r $long && cp -r r kept || return
     size=$(stat -c %s $state)
-    for place in 0 3 40 2000 $((size / 2)) $((size - 1)); do # length, header, counters, arrays, seal
+    for place in 0 40 $((size / 2)) $((size - 1)); do # length, header, arrays, seal
         rm -r r && cp -r kept r && flip $state $place && run 0 pretrain --resume r --quiet &&
             said "$state: damaged" "going on from the checkpoint before" && same_run whole r || return
     done

@@ -33,8 +33,8 @@ test_returns_are_guarded_and_copies_measured() {
 test_jumps_land_on_pads_and_large_frames_touch_each_page() {
     [ "$processor" = x86_64 ] || return 0
     objdump -d --no-show-raw-insn --disassemble=main "$ichor" | grep -A 1 '<main>:' >main && holds main endbr64 || return
-    # ich_team_quota keeps a path of 4 KiB on its stack
-    objdump -d --no-show-raw-insn --disassemble=ich_team_quota "$ichor" >frame && grep -qE 'or[lq]? +\$0x0,' frame || fail "$(head -n 20 frame)"
+    # ich_cgroup_visit keeps a path of 4 KiB on its stack
+    objdump -d --no-show-raw-insn --disassemble=ich_cgroup_visit "$ichor" >frame && grep -qE 'or[lq]? +\$0x0,' frame || fail "$(head -n 20 frame)"
 }
 
 run_tests
