@@ -41,7 +41,9 @@ figures() {
     "$@" evaluate "$out/answers" "$out/d" --out "$out/figures" --quiet
     grep -E '^(study|slice),any,auc,' "$out/figures/metrics.csv" | cut -d, -f1-4
 }
-for kernels in reference baseline; do
+kernel_sets="reference baseline"
+[ "${1:-}" != --quick ] || kernel_sets=baseline # the plain loops take half an hour there
+for kernels in $kernel_sets; do
     here=$(figures "here-$kernels" $kernels build/ichor)
     there=$(figures "arm64-$kernels" $kernels qemu-aarch64 -L "$sysroot" build-arm64/release/ichor)
     printf '%s kernels, here and on arm64:\n%s\n%s\n' $kernels "$here" "$there"
