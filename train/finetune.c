@@ -182,7 +182,8 @@ static bool open_judging(finetuning *f, ich_error *err) {
 
 static bool open_finetuning(finetuning *f, const ich_train_job *job, ich_error *err) {
     const ich_recipe *recipe = &job->recipe;
-    if (!ich_loop_open(&f->loop, job, "finetune", false, err)) return false;
+    if (!ich_loop_open(&f->loop, job, "finetune", false, err) || !ich_loop_decode(&f->loop, err))
+        return false;
     const ich_source *source = &f->loop.source;
     f->frozen = recipe->freeze_cnn;
     f->group_size = (size_t)recipe->studies < source->n_train ? (size_t)recipe->studies : source->n_train;

@@ -145,9 +145,12 @@ bool ich_loop_open(ich_loop *loop, const ich_train_job *job, const char *verb, b
             job->progress,
             "%s: no split: learning from all studies, without validation; 'ichor split' makes one",
             job->dataset);
-    return make_model(loop, image_head, err) && ich_source_decode(&loop->source, job, err) &&
-           learn_likeness(loop, err) && make_optimizer(loop, err) &&
-           ich_timeline_open(&loop->timeline, job->timeline, err);
+    return make_model(loop, image_head, err);
+}
+
+bool ich_loop_decode(ich_loop *loop, ich_error *err) {
+    return ich_source_decode(&loop->source, loop->job, err) && learn_likeness(loop, err) &&
+           make_optimizer(loop, err) && ich_timeline_open(&loop->timeline, loop->job->timeline, err);
 }
 
 void ich_loop_close(ich_loop *loop) {
@@ -456,16 +459,17 @@ static bool run_epochs(ich_loop *loop, const ich_learner *learner, ich_tally *va
     return true;
 }
 
-/* Execs and loaders are mapped by now, and touched by the first step. */
-static bool foresee_memory(const ich_loop *loop, const ich_learner *learner, ich_error *err) {
+bool ich_loop_foresee(const ich_loop *loop, size_t bytes, const char *lower, ich_error *err) {
     enum { FLAT_ARRAYS = 4 }; /* gradients, two states, averages */
     const size_t own = FLAT_ARRAYS * loop->model.graph.n_values * sizeof(float);
-    return ich_memory_foresee(learner->bytes + own, ich_memory_available(""), learner->lower, err);
+    return ich_memory_foresee(bytes + own, ich_memory_available(""), lower, err);
 }
 
 bool ich_loop_run(ich_loop *loop, const ich_learner *learner, ich_train_result *result, ich_error *err) {
     ich_tally val;
-    if (!foresee_memory(loop, learner, err) || !ich_tally_init(&val, learner->rows_val + 1, err))
+    /* Execs and loaders are mapped by now, and touched by the first step. */
+    if (!ich_loop_foresee(loop, learner->bytes, learner->lower, err) ||
+        !ich_tally_init(&val, learner->rows_val + 1, err))
         return false;
     const bool done = run_epochs(loop, learner, &val, err) &&
                       (!is_first() || ich_source_name_lost(&loop->source, loop->job->out, err));

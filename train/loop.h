@@ -4,9 +4,9 @@
  * Several ranks (tensor/ranks.h) hold the same weights and take the same steps: each computes its part of a
  * step's gradient, the buckets add them up, and each moves its own copy. Rank 0 alone writes.
  *
- * A verb fills in an ich_learner and calls, in this order, ich_loop_open, ich_loop_position, ich_loop_run,
- * ich_loop_close. The weights after step k depend on recipe, dataset and k alone; never on threads, on time,
- * or on how often the run was stopped and resumed.
+ * A verb fills in an ich_learner and calls, in this order, ich_loop_open, ich_loop_decode, ich_loop_position,
+ * ich_loop_run, ich_loop_close. The weights after step k depend on recipe, dataset and k alone; never on
+ * threads, on time, or on how often the run was stopped and resumed.
  *
  * Calls: run, source, checkpoint, log, tally, optim, infer/model, data. Called by: pretrain, finetune.
  */
@@ -67,12 +67,15 @@ typedef struct ich_learner {
     double (*waited)(void *self); /* seconds that the loader has been waited for, ever */
 } ich_learner;
 
-/* Reads the tables, claims the folder, decodes, makes the model (from job->init, if given) and the optimizer.
- */
+/* Reads the tables, claims the folder, makes the model (from job->init, if given). */
 bool ich_loop_open(ich_loop *loop, const ich_train_job *job, const char *verb, bool image_head,
                    ich_error *err);
 /* How many parts of a step this rank makes, each with sums of its own (the recipe's `parts`). */
 int ich_loop_parts(const ich_loop *loop);
+/* Fails if the machine has not got `bytes`, besides what the loop itself takes; `lower` as in ich_learner. */
+bool ich_loop_foresee(const ich_loop *loop, size_t bytes, const char *lower, ich_error *err);
+/* Decodes, and makes the optimizer. */
+bool ich_loop_decode(ich_loop *loop, ich_error *err);
 /* Tells the length of an epoch; a resumed run then stands where its checkpoint left off. */
 bool ich_loop_position(ich_loop *loop, size_t steps, size_t rows, ich_error *err);
 bool ich_loop_run(ich_loop *loop, const ich_learner *learner, ich_train_result *result, ich_error *err);

@@ -70,21 +70,50 @@ static size_t steps_of(size_t n, size_t batch) { return n / batch + (n % batch >
 /* Slices of the largest part that a rank has of a batch. */
 static int rank_rows(const pretraining *p) { return (int)ich_part_of(p->batch, 0).count; }
 
-static ich_exec *open_exec(pretraining *p, bool learns, ich_error *err) {
+static ich_exec_options exec_options(const pretraining *p, bool learns) {
     const ich_model *model = &p->loop.model;
     const bool across = learns && ich_ranks() > 1 && p->loop.job->recipe.sync_batch_norm;
-    const ich_exec_options options = {.inputs = {model->input},
-                                      .n_inputs = 1,
-                                      .outputs = {model->fc},
-                                      .n_outputs = 1,
-                                      .max_rows = rank_rows(p),
-                                      .gradient = learns,
-                                      .batch_statistics = learns,
-                                      .parts = ich_loop_parts(&p->loop),
-                                      .across = across ? &ich_across_ranks : NULL,
-                                      .pack_on_use = learns,
-                                      .training = learns};
-    return ich_exec_create(&model->graph, &options, err);
+    return (ich_exec_options){.inputs = {model->input},
+                              .n_inputs = 1,
+                              .outputs = {model->fc},
+                              .n_outputs = 1,
+                              .max_rows = rank_rows(p),
+                              .gradient = learns,
+                              .batch_statistics = learns,
+                              .parts = ich_loop_parts(&p->loop),
+                              .across = across ? &ich_across_ranks : NULL,
+                              .pack_on_use = learns,
+                              .training = learns};
+}
+
+static ich_exec *open_exec(pretraining *p, bool learns, ich_error *err) {
+    const ich_exec_options options = exec_options(p, learns);
+    return ich_exec_create(&p->loop.model.graph, &options, err);
+}
+
+static const char *const lower = "--batch or --size";
+
+/* Labels of the studies that are learned from, as the tables list them. */
+static size_t count_labels(const ich_source *source) {
+    size_t count = 0;
+    for (size_t i = 0; i < source->n_train; i++) {
+        const ich_study *study = &source->dataset.studies[source->train[i]];
+        for (int z = 0; z < study->n_slice_labels; z++) count += ich_any_known(study->slice_label[z]);
+    }
+    return count;
+}
+
+static size_t batch_among(const pretraining *p, size_t slices) {
+    const size_t wanted = (size_t)p->loop.job->recipe.batch;
+    return wanted < slices ? wanted : slices;
+}
+
+/* What cannot fit is refused before hours of decoding; ich_loop_run looks again, at all of it. */
+static bool foresee_batch(pretraining *p, ich_error *err) {
+    p->batch = batch_among(p, count_labels(&p->loop.source));
+    const ich_exec_options options = exec_options(p, true);
+    const size_t bytes = ich_exec_plan_bytes(&p->loop.model.graph, &options, err);
+    return bytes > 0 && ich_loop_foresee(&p->loop, bytes, lower, err);
 }
 
 /* Batch norm over each rank's part alone needs a part everywhere, of at least two. */
@@ -101,8 +130,10 @@ static bool check_parts(const pretraining *p, ich_error *err) {
 static bool open_pretraining(pretraining *p, const ich_train_job *job, ich_error *err) {
     const ich_cache *cache = &p->loop.source.cache;
     const ich_augment augment = ich_recipe_augment(&job->recipe);
-    if (!ich_loop_open(&p->loop, job, "pretrain", true, err) || !list_samples(p, err)) return false;
-    p->batch = (size_t)job->recipe.batch < p->n_train ? (size_t)job->recipe.batch : p->n_train;
+    if (!ich_loop_open(&p->loop, job, "pretrain", true, err) || !foresee_batch(p, err) ||
+        !ich_loop_decode(&p->loop, err) || !list_samples(p, err))
+        return false;
+    p->batch = batch_among(p, p->n_train);
     if (p->batch < MIN_ROWS)
         return ich_fail(err, "--batch %zu: batch norm needs at least %d", p->batch, MIN_ROWS);
     for (int g = 0; g < ICH_GROUPS; g++) p->loop.lr[g] = job->recipe.lr;
@@ -301,7 +332,7 @@ bool ich_pretrain(const ich_train_job *job, ich_train_result *result, ich_error 
         const ich_learner learner = {.self = &p,
                                      .bytes = ich_exec_bytes(p.learning) + judging + ich_feed_bytes(&p.feed) +
                                               ich_feed_bytes(&p.val_feed),
-                                     .lower = "--batch or --size",
+                                     .lower = lower,
                                      .images = p.loop.rows,
                                      .begin = begin,
                                      .step = step,

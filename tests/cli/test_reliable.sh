@@ -136,4 +136,11 @@ test_out_of_memory_is_a_refusal_with_a_number() {
     [ $status -eq 1 ] && said "out of memory" MiB batch || fail "status $status: $(cat err)"
 }
 
+# No machine has terabytes for a batch: nobody waits for the decoding to be told.
+test_a_hopeless_batch_is_refused_before_decoding() {
+    "$ichor" synth d --studies 40 --size 32 --quiet &&
+        run 1 pretrain d --out r --arch resnet50 --size 2048 --batch 4096 &&
+        said "out of memory, foreseen" "--batch or --size" && [ -z "$(ls r/cache 2>/dev/null)" ] || fail "decoded: $(ls r/cache)"
+}
+
 run_tests
