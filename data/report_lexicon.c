@@ -236,8 +236,9 @@ static bool add_rule(reader *r, rule *rules, size_t *n, char *line) {
     if (!*from || *n == MOST_RULES) return fail_line(r, "too many, or no name:", to);
     if (rules == r->lexicon->spelling && strlen(to) > strlen(from))
         return fail_line(r, "a spelling may not grow longer:", to);
-    rules[*n] = (rule){strdup(from), strdup(to)};
-    return (rules[*n].from && rules[(*n)++].to) || out_of_memory(r);
+    rule *added = &rules[(*n)++]; /* whole or not, it is freed with the others */
+    *added = (rule){strdup(from), strdup(to)};
+    return (added->from && added->to) || out_of_memory(r);
 }
 
 static bool read_types(reader *r, char *text) {
