@@ -273,13 +273,14 @@ static bool check_folder(const char *input, const char *folder, ich_error *err) 
 static bool open_job(job *j, const ich_model *model, const char *folder, const ich_predict_options *options,
                      ich_error *err) {
     if (!ich_folder_make(folder, err)) return false;
-    if (ich_rank() == 0 && !ich_lock_take(&j->lock, folder, "ichor predict", err)) return false;
-    ich_folder_sweep(folder);
-    if (options->heatmaps) {
-        j->heatmaps = ich_path_join(folder, "heatmaps");
-        if (j->heatmaps == NULL) return ich_fail(err, "%s: no memory for a path", folder);
-        ich_folder_sweep(j->heatmaps);
+    if (options->heatmaps && !(j->heatmaps = ich_path_join(folder, "heatmaps")))
+        return ich_fail(err, "%s: no memory for a path", folder);
+    if (ich_rank() == 0) {
+        if (!ich_lock_take(&j->lock, folder, "ichor predict", err)) return false;
+        ich_folder_sweep(folder);
+        if (j->heatmaps) ich_folder_sweep(j->heatmaps);
     }
+    ich_ranks_wait(); /* what is written from here on is not swept away */
     if (!ich_reader_open(&j->reader, model, options->heatmaps ? &options->explain : NULL, err)) return false;
     const char *inputs = ich_model_meta(model, ICH_INPUTS);
     j->knows_inputs = inputs != NULL;

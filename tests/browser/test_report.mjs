@@ -95,9 +95,13 @@ const place = async (page) => +(await page.locator("#slider").inputValue());
 const tests = {
   async "the worklist is sorted, searched and filtered"() {
     const studies = readTable(folder("predictions/studies.csv"));
-    const expected = [...studies].sort((a, b) => b.any - a.any).map((row) => row.study_id);
+    // the page holds four digits: studies may be alike
+    const values = (names, column) => names.map((id) => (+studies.find((row) => row.study_id === id)[column]).toPrecision(4));
+    const falls = (list) => assert.deepEqual(list, [...list].sort((a, b) => b - a));
     await visit("report", {}, async (page) => {
-      assert.deepEqual(await rowNames(page), expected);
+      const expected = await rowNames(page);
+      assert.deepEqual([...expected].sort(), studies.map((row) => row.study_id).sort());
+      falls(values(expected, "any"));
       await page.getByLabel("Find a study").fill(expected[3].toUpperCase());
       assert.deepEqual(await rowNames(page), [expected[3]]);
       assert.equal(await page.locator("#count").textContent(), "1 of 8 studies");
@@ -106,7 +110,7 @@ const tests = {
       assert.deepEqual(await rowNames(page), expected.filter((id) => studies.find((row) => row.study_id === id).any < 0.5));
       await page.getByLabel("Show").selectOption("all studies");
       await page.getByLabel("Order by").selectOption("subdural");
-      assert.deepEqual(await rowNames(page), [...studies].sort((a, b) => b.subdural - a.subdural).map((row) => row.study_id));
+      falls(values(await rowNames(page), "subdural"));
       await page.getByLabel("Order by").selectOption("study");
       assert.deepEqual(await rowNames(page), [...expected].sort());
       await page.waitForFunction(() => { // thumbnails are drawn as they come into view

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <cmocka.h>
@@ -47,6 +48,8 @@ static void test_memory_that_runs_out_is_told(void **state) {
     tight.rlim_max = before.rlim_max;
     assert_true(ich_text_open(&text, "a long story", &err));
     assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0);
+    void *beyond = mmap(NULL, (size_t)512 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (beyond != MAP_FAILED) skip(); /* an emulator keeps no limit */
     for (int i = 0; i < MOST && !ferror(text.stream); i++) fwrite(chunk, 1, CHUNK, text.stream);
     char *bytes = ich_text_close(&text, &err);
     assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
