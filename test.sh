@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds, runs every test.
-#   ./test.sh           everything, sanitizers included
-#   ./test.sh --others  another compiler and another processor: clang; arm64 in an emulator, which takes its time
+#   ./test.sh           everything: gcc, clang, sanitizers
+#   ./test.sh --arm64   another processor, in an emulator, which takes its time
 #   ./test.sh --races   all that end in time under the thread sanitizer
 #   ./test.sh --quick   the release build's quick tests, for daily work
 set -euo pipefail
@@ -9,8 +9,8 @@ cd "$(dirname "$0")"
 
 what=${1:-}
 case $what in
---quick | --races | --others | "") ;;
-*) echo "usage: ./test.sh [--quick|--races|--others]" >&2; exit 2 ;;
+--quick | --races | --arm64 | "") ;;
+*) echo "usage: ./test.sh [--quick|--races|--arm64]" >&2; exit 2 ;;
 esac
 
 tools/packages.sh build tests
@@ -33,15 +33,18 @@ case $what in
     tools/packages.sh analysis
     run tsan build-tsan
     ;;
---others)
-    tools/packages.sh clang
-    run clang build-clang -LE "slow|speed" -R '^(tensor|layers|optim|data|infer|train)\.'
+--arm64)
     cmake --preset release >/dev/null && cmake --build build -j "$jobs" # whose figures are compared
     tools/arm64.sh --quick
     ;;
 "")
     tools/packages.sh analysis || echo "without analysers: their test is skipped"
     run release build
+    if tools/packages.sh clang; then
+        run clang build-clang -LE "slow|speed" -R '^(tensor|layers|optim|data|infer|train)\.'
+    else
+        echo "without clang: gcc alone builds it"
+    fi
     run sanitize build-sanitize -LE "slow|speed"
     ;;
 esac
