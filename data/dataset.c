@@ -6,6 +6,7 @@
 #include "file.h"
 #include "tensor/hash.h"
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,16 +347,28 @@ static uint64_t hash_labels(uint64_t hash, const float label[ICH_LABELS]) {
     return ich_fnv(hash, bytes, sizeof bytes);
 }
 
-void ich_dataset_fingerprint(const ich_dataset *dataset, char hex[17]) {
+/* A volume that is not there, or not to be read, has a size of its own; a disk that does not answer has none.
+ */
+static bool size_of(const char *path, uint64_t *size, ich_error *err) {
+    struct stat info;
+    const int why = stat(path, &info) == 0 ? 0 : errno;
+    *size = why ? UINT64_MAX : (uint64_t)info.st_size;
+    return !why || why == ENOENT || why == ENOTDIR || why == EACCES || why == ELOOP || why == ENAMETOOLONG ||
+           ich_fail(err, "%s: its size cannot be read (%s): try again", path, strerror(why));
+}
+
+bool ich_dataset_fingerprint(const ich_dataset *dataset, char hex[17], ich_error *err) {
     uint64_t hash = hash_number(ich_fnv_start, dataset->n_studies);
     for (size_t i = 0; i < dataset->n_studies; i++) {
         const ich_study *s = &dataset->studies[i];
-        struct stat info;
+        uint64_t size;
+        if (!size_of(s->path, &size, err)) return false;
         hash = hash_text(hash_text(hash, s->study_id), s->patient_id);
         hash = hash_number(hash_labels(hash, s->label), s->split);
-        hash = hash_number(hash, stat(s->path, &info) == 0 ? (uint64_t)info.st_size : UINT64_MAX);
+        hash = hash_number(hash, size);
         hash = hash_number(hash, (uint64_t)s->n_slice_labels);
         for (int z = 0; z < s->n_slice_labels; z++) hash = hash_labels(hash, s->slice_label[z]);
     }
     snprintf(hex, 17, "%016llx", (unsigned long long)hash);
+    return true;
 }

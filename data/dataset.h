@@ -52,6 +52,6 @@ bool ich_dataset_split(const char *folder, const double fractions[3], unsigned l
                        size_t counts[3], ich_error *err);
 
 /* Hex FNV-1a of what a model learned from: ids, labels, split, and each volume's size. */
-void ich_dataset_fingerprint(const ich_dataset *dataset, char hex[17]);
+bool ich_dataset_fingerprint(const ich_dataset *dataset, char hex[17], ich_error *err);
 
 #endif

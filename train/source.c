@@ -52,7 +52,7 @@ bool ich_source_open(ich_source *source, const char *dataset, bool slices, ich_e
     if (!source->train || !source->val || !source->lost) return false;
     source->n_train = list_split(source, ICH_SPLIT_TRAIN, slices, source->train);
     source->n_val = list_split(source, ICH_SPLIT_VAL, slices, source->val);
-    ich_dataset_fingerprint(d, source->fingerprint);
+    if (!ich_dataset_fingerprint(d, source->fingerprint, err)) return false;
     if (source->n_train > 0) return true;
     const struct ich_skip *out = source->skipped.n_rows > 0 ? source->skipped.rows : NULL;
     return ich_fail(err, "%s: no study%s with a known %s label: nothing to learn from%s%s", dataset,

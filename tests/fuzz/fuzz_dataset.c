@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
     ich_error err = {""};
     if (ich_dataset_read(&dataset, folder, slices_count > 0, &skipped, &err)) {
         char hex[17];
-        ich_dataset_fingerprint(&dataset, hex);
+        ich_dataset_fingerprint(&dataset, hex, NULL);
         for (size_t i = 0; i < dataset.n_studies; i++)
             fuzz_hold(!strncmp(dataset.studies[i].path, folder, strlen(folder)),
                       "a path stays in the folder");
