@@ -137,10 +137,12 @@ test_out_of_memory_is_a_refusal_with_a_number() {
 }
 
 # No machine has terabytes for a batch: nobody waits for the decoding to be told.
-test_a_hopeless_batch_is_refused_before_decoding() {
+test_a_hopeless_size_is_refused_before_decoding() {
     "$ichor" synth d --studies 40 --size 32 --quiet &&
         run 1 pretrain d --out r --arch resnet50 --size 2048 --batch 4096 &&
-        said "out of memory, foreseen" "--batch or --size" && [ -z "$(ls r/cache 2>/dev/null)" ] || fail "decoded: $(ls r/cache)"
+        said "out of memory, foreseen" "--batch or --size" && [ -z "$(ls r/cache 2>/dev/null)" ] || fail "decoded: $(ls r/cache)" || return
+    run 1 finetune d --out f --arch resnet50 --size 2048 --chunk 4096 &&
+        said "out of memory, foreseen" "--chunk, --studies or --size" && [ -z "$(ls f/cache 2>/dev/null)" ] || fail "decoded: $(ls f/cache)"
 }
 
 run_tests

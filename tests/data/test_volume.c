@@ -54,11 +54,14 @@ static void volumes_are_read_as_nibabel_reads_them(void **state) {
     for (; fscanf(expected, "%63s", name) == 1; files++) {
         ich_volume v = read_volume(fixture_path(name));
         check_geometry(expected, &v, name);
+        assert_int_equal(ich_volume_count_slices(fixture_path(name)), v.slices);
         for (size_t i = 0; i < voxels(&v); i++) near(v.hu[i], number(expected), 0, "a voxel", name);
         ich_volume_free(&v);
     }
     fclose(expected);
     assert_true(files >= 25);
+    assert_int_equal(ich_volume_count_slices(fixture_path("nowhere.nii")), 0);
+    assert_int_equal(ich_volume_count_slices(fixture_path("volumes.txt")), 0);
 }
 
 static void either_file_of_a_pair_names_it(void **state) {
