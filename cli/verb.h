@@ -4,7 +4,8 @@
  * options are a table too; those of a recipe (data/recipe.h) are generated. Help, parsing, bounds, --config
  * and the recipe.ini that is left beside the results all come from the tables.
  *
- * args.c: what is typed (argp)   command.c: what it means: values, settings, files
+ * args.c: what is typed (argp)   command.c: what it means: values, settings, files   complain.c: what was
+ * wrong
  *
  * Calls: argp, inih, data (recipe, file), tensor (team, kernels). Called by: main.c, verb_*.c.
  */
@@ -72,6 +73,8 @@ typedef struct ich_command {
  * been reported, or help printed). Free with ich_command_free either way. */
 bool ich_command_parse(ich_command *command, const ich_verb *verb, int argc, char **argv, int *status);
 void ich_command_free(ich_command *command);
+
+/* -- complain.c ---------------------------------------------------------------------------------------- */
 
 /* One line on stderr that begins with "ichor: "; returns `status`. */
 __attribute__((format(printf, 3, 4))) int ich_complain(ich_command *command, int status, const char *format,

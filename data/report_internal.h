@@ -3,6 +3,7 @@
  *   report_words.c     bytes to words: UTF-8, lower case, numbers, signs
  *   report_lexicon.c   the lexicon's file to a table of phrases, and a text's words to those phrases
  *   report_text.c      words to sentences, sentences to sections
+ *   report_items.c     a sentence's words, sorted into items
  *   report_places.c    where in or out of the brain blood lies
  *   report_mentions.c  of what a sentence speaks: blood, and of which types
  *   report_reach.c     what the words before and behind a mention say of it
@@ -193,10 +194,19 @@ typedef struct ich_clause {
 /* Sorts the sentence's words into items and finds what it mentions. `context`, `outside` and `blood` are
  * carried from sentence to sentence. */
 void ich_clause_parse(ich_clause *clause, const ich_lexicon *lexicon);
-/* Does the item begin with this very word or sign? */
-bool ich_says(const ich_clause *clause, int i, const char *word);
 /* Decides the status of each mention. */
 void ich_clause_judge(ich_clause *clause);
+
+/* -- items --------------------------------------------------------------------------------------------- */
+
+/* Fills clause->items from its sentence. */
+void ich_clause_sort(ich_clause *clause, const ich_lexicon *lexicon);
+/* Does the item begin with this very word or sign? */
+bool ich_says(const ich_clause *clause, int i, const char *word);
+bool ich_is_head(int cls); /* of a noun phrase */
+bool ich_is_or(const ich_clause *clause, int i);
+/* Does the clause end behind the item? "SDH: no", "SAH possible", "hemorrhage is difficult to exclude". */
+bool ich_ends_clause(const ich_clause *clause, int i);
 
 static inline int ich_class_at(const ich_clause *c, int i) {
     return i >= 0 && i < c->n_items ? c->items[i].cls : -1;
@@ -254,10 +264,5 @@ typedef struct ich_verdict {
 
 void ich_look_before(const ich_clause *clause, const ich_mention *mention, ich_verdict *verdict);
 void ich_look_behind(const ich_clause *clause, const ich_mention *mention, ich_verdict *verdict);
-
-bool ich_is_head(int cls); /* of a noun phrase */
-bool ich_is_or(const ich_clause *clause, int i);
-/* Does the clause end behind the item? "SDH: no", "SAH possible", "hemorrhage is difficult to exclude". */
-bool ich_ends_clause(const ich_clause *clause, int i);
 
 #endif

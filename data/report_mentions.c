@@ -5,7 +5,6 @@
 #include "report_internal.h"
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum {
     EXTENSIONS = 1 << ICH_INTRAVENTRICULAR | 1 << ICH_SUBARACHNOID | 1 << ICH_SUBDURAL,
@@ -13,47 +12,6 @@ enum {
     NEAR = 14, /* … between "extending" and where to */
     LONG_HEADING = 9
 };
-
-/* -- items --------------------------------------------------------------------------------------------- */
-
-static int class_of_sign(char kind) {
-    if (kind == 'n') return ICH_NUMBER;
-    if (kind == ',') return ICH_COMMA;
-    if (strchr("/&+", kind)) return ICH_AND;
-    if (strchr(":-=|", kind)) return ICH_SEPARATOR;
-    return kind == 'w' ? ICH_PLAIN : ICH_SIGN;
-}
-
-static bool is_value(int cls) {
-    return cls == ICH_DENY_BEFORE || cls == ICH_DENY_AFTER || cls == ICH_AFFIRMED;
-}
-
-static void sort_items(ich_clause *c, const ich_lexicon *lexicon) {
-    const ich_token *tokens = c->prose->tokens;
-    c->n_items = 0;
-    for (uint32_t k = c->sentence->first; k < c->sentence->end;) {
-        const ich_phrase *phrase = ich_lexicon_match(lexicon, tokens + k, c->sentence->end - k);
-        ich_item item = {.first = k, .end = k + (phrase ? phrase->n : 1)};
-        if (!phrase) {
-            item.cls = (uint8_t)class_of_sign(tokens[k].kind);
-        } else if (phrase->cls >= ICH_BLOOD &&
-                   phrase->cls < ICH_KNOWN) { /* a section's name is a plain word here */
-            item.cls = phrase->cls;
-            item.types = phrase->types;
-        }
-        const ich_item *question = c->n_items ? &c->items[c->n_items - 1] : NULL;
-        if (question && tokens[question->first].kind == '?' && is_value(item.cls)) /* "Hemorrhage? None." */
-            c->items[c->n_items - 1].cls = ICH_SEPARATOR;
-        c->items[c->n_items++] = item;
-        k = item.end;
-    }
-}
-
-bool ich_says(const ich_clause *c, int i, const char *word) {
-    const ich_token *t = &c->prose->tokens[c->items[i].first];
-    return strlen(word) == t->end - t->start &&
-           !strncasecmp(c->prose->text + t->start, word, t->end - t->start);
-}
 
 static bool is_joint(int cls) { return cls == ICH_AND || cls == ICH_COMMA || cls == ICH_VERSUS; }
 
@@ -392,7 +350,7 @@ static void join_versus(ich_clause *c) {
 void ich_clause_parse(ich_clause *c, const ich_lexicon *lexicon) {
     if (c->sentence->paragraph) c->context = 0, c->outside = false;
     c->n_mentions = 0;
-    sort_items(c, lexicon);
+    ich_clause_sort(c, lexicon);
     read_heading(c);
     take_others(c);
     add_site(c);

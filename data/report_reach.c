@@ -5,21 +5,6 @@
 
 enum { FAR_BEFORE = 80, FAR_BEHIND = 40 }; /* items */
 
-bool ich_is_head(int cls) {
-    return cls == ICH_BLOOD || cls == ICH_FINDING || cls == ICH_COLLECTION || cls == ICH_KIND_NOUN ||
-           cls == ICH_OTHER || cls == ICH_ABNORMALITY;
-}
-
-/* Does the clause end behind the item? "SDH: no", "SAH possible", "hemorrhage is difficult to exclude". */
-bool ich_ends_clause(const ich_clause *c, int i) {
-    const int next = ich_class_at(c, i + 1);
-    return next < 0 || next == ICH_COMMA || next == ICH_SIGN ||
-           (next == ICH_AND && ich_says(c, i + 1, "/")) ||
-           (ich_is_break(next) && c->items[i].cls != ICH_DENY_BEFORE);
-}
-
-bool ich_is_or(const ich_clause *c, int i) { return ich_class_at(c, i) == ICH_AND && ich_says(c, i, "or"); }
-
 /* -- before -------------------------------------------------------------------------------------------- */
 
 /* Does what follows the joint describe something seen? ", stable ...", ", left ...", ", 5 mm ...", not "or

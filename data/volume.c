@@ -189,6 +189,17 @@ bool ich_volume_read_scaled(ich_volume *volume, const char *path, double factor,
     return done;
 }
 
+int ich_volume_count_slices(const char *path) {
+    ich_nifti nifti;
+    int axis[3];
+    bool flipped[3];
+    if (!ich_nifti_read(&nifti, path, NULL)) return 0;
+    ich_nifti_orient(nifti.affine, axis, flipped);
+    const int slices = nifti.dim[axis[2]];
+    ich_nifti_free(&nifti);
+    return slices;
+}
+
 void ich_volume_free(ich_volume *volume) {
     free(volume->hu);
     *volume = (ich_volume){0};

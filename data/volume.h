@@ -44,6 +44,9 @@ bool ich_volume_make(ich_volume *volume, const int size[3], const double affine[
                      ich_error *err);
 void ich_volume_free(ich_volume *volume);
 
+/* How many slices a volume has, by its header alone; 0 where that cannot be read or is refused. */
+int ich_volume_count_slices(const char *path);
+
 /* slice_index of the contract (along the stored third axis) of network slice z, and back. Where the slices do
  * not run along the third axis (a sagittally stored volume) it counts along the axis they do run along. */
 int ich_volume_stored_slice(const ich_volume *volume, int z);

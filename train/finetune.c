@@ -2,6 +2,7 @@
  * is taken once, for the longest group that any order of the studies can put together. */
 #include "finetune.h"
 
+#include "data/volume.h"
 #include "features.h"
 #include "feed.h"
 #include "infer/weights.h"
@@ -180,12 +181,38 @@ static bool open_judging(finetuning *f, ich_error *err) {
                          images / (size_t)f->judging.chunk + source->n_val, err);
 }
 
+/* Options that take less memory. */
+static const char *lower(const finetuning *f) {
+    return f->frozen ? "--studies, --chunk or --size" : "--chunk, --studies or --size";
+}
+
+/* Slices that some chunk will have, as far as a few headers tell. */
+static int likely_chunk(const finetuning *f) {
+    enum { HEADERS = 8 };
+    const ich_source *source = &f->loop.source;
+    const int most = ich_recipe_chunk(&f->loop.job->recipe);
+    int rows = 1;
+    for (size_t i = 0; i < source->n_train && i < HEADERS && rows < most; i++) {
+        const int slices = ich_volume_count_slices(source->dataset.studies[source->train[i]].path);
+        if (slices > rows) rows = slices < most ? slices : most;
+    }
+    return rows;
+}
+
+/* What cannot fit is refused before hours of decoding: the CNN takes nearly all. ich_loop_run looks again, at
+ * the head too. */
+static bool foresee_chunk(const finetuning *f, ich_error *err) {
+    const size_t bytes = ich_mil_cnn_bytes(&f->loop.model, !f->frozen, likely_chunk(f), err);
+    return bytes > 0 && ich_loop_foresee(&f->loop, bytes, lower(f), err);
+}
+
 static bool open_finetuning(finetuning *f, const ich_train_job *job, ich_error *err) {
     const ich_recipe *recipe = &job->recipe;
-    if (!ich_loop_open(&f->loop, job, "finetune", false, err) || !ich_loop_decode(&f->loop, err))
+    f->frozen = recipe->freeze_cnn;
+    if (!ich_loop_open(&f->loop, job, "finetune", false, err) || !foresee_chunk(f, err) ||
+        !ich_loop_decode(&f->loop, err))
         return false;
     const ich_source *source = &f->loop.source;
-    f->frozen = recipe->freeze_cnn;
     f->group_size = (size_t)recipe->studies < source->n_train ? (size_t)recipe->studies : source->n_train;
     f->loop.lr[ICH_GROUP_CNN] = f->frozen ? 0 : recipe->lr_cnn;
     f->loop.lr[ICH_GROUP_HEAD] = recipe->lr;
@@ -415,7 +442,7 @@ bool ich_finetune(const ich_train_job *job, ich_train_result *result, ich_error 
                                      .bytes = ich_mil_bytes(&f.learning) + ich_mil_bytes(&f.judging) +
                                               ich_feed_bytes(&f.feed) + ich_feed_bytes(&f.val_feed) +
                                               (f.aside ? f.loop.model.graph.n_values * sizeof *f.aside : 0),
-                                     .lower = f.frozen ? "--studies" : "--chunk, --studies or --size",
+                                     .lower = lower(&f),
                                      .images = f.images,
                                      .begin = begin,
                                      .step = step,

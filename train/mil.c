@@ -5,16 +5,25 @@
 
 #include <string.h>
 
-static ich_exec *open_cnn(const ich_model *model, const ich_mil_options *o, int chunk, ich_error *err) {
-    const ich_exec_options options = {.inputs = {model->input},
-                                      .n_inputs = 1,
-                                      .outputs = {model->features},
-                                      .n_outputs = 1,
-                                      .max_rows = chunk,
-                                      .gradient = o->learns,
-                                      .pack_on_use = o->learns,
-                                      .training = o->learns};
+static ich_exec_options cnn_options(const ich_model *model, bool learns, int chunk) {
+    return (ich_exec_options){.inputs = {model->input},
+                              .n_inputs = 1,
+                              .outputs = {model->features},
+                              .n_outputs = 1,
+                              .max_rows = chunk,
+                              .gradient = learns,
+                              .pack_on_use = learns,
+                              .training = learns};
+}
+
+static ich_exec *open_cnn(const ich_model *model, bool learns, int chunk, ich_error *err) {
+    const ich_exec_options options = cnn_options(model, learns, chunk);
     return ich_exec_create(&model->graph, &options, err);
+}
+
+size_t ich_mil_cnn_bytes(const ich_model *model, bool learns, int chunk, ich_error *err) {
+    const ich_exec_options options = cnn_options(model, learns, chunk);
+    return ich_exec_plan_bytes(&model->graph, &options, err);
 }
 
 /* The head's own terms of the loss, such as its attention's roughness. */
@@ -51,7 +60,7 @@ bool ich_mil_open(ich_mil *mil, const ich_model *model, const ich_mil_options *o
                      .width = ich_shape_count(nodes[model->features].shape)};
     if (options->learns) list_terms(mil);
     const bool cnn = !options->learns || options->cnn_learns;
-    if ((!cnn || (mil->cnn = open_cnn(model, options, mil->chunk, err))) &&
+    if ((!cnn || (mil->cnn = open_cnn(model, options->learns, mil->chunk, err))) &&
         (mil->head = open_head(mil, options, err)))
         return true;
     ich_mil_close(mil);

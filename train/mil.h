@@ -52,6 +52,9 @@ typedef struct ich_mil_options {
 bool ich_mil_open(ich_mil *mil, const ich_model *model, const ich_mil_options *options, ich_error *err);
 void ich_mil_close(ich_mil *mil);
 size_t ich_mil_bytes(const ich_mil *mil); /* of both execs; 0: not open */
+/* What the CNN alone will take for chunks of so many slices, before it is known how long the studies are; 0
+ * with a message on failure. */
+size_t ich_mil_cnn_bytes(const ich_model *model, bool learns, int chunk, ich_error *err);
 
 /* Weights to read and gradients to add to (NULL without). Again after every change of the weights. */
 void ich_mil_bind(ich_mil *mil, float *values, float *gradients);
