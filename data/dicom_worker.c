@@ -19,7 +19,9 @@
 #include <unistd.h>
 
 enum {
-    WAITING_SECONDS = 60, /* an item may take, with waiting for the disk or the network */
+    SETTLING_SECONDS =
+        5, /* of processor time until a worker is ready: libseccomp has no end without memory */
+    WAITING_SECONDS = 60, /* more an item may take, with waiting for the disk or the network */
     MOST_PROCESSES = 64,
 };
 
@@ -54,17 +56,17 @@ typedef struct run {
 
 /* -- inside a worker ------------------------------------------------------------------------------------- */
 
-/* Of the worker's own instructions alone: a kernel that is short of memory bills a stalled read as its
- * reader's processor time, and no decoder's fault is in there. */
-static void limit_processor(int seconds) {
+/* Of processor time, 0: no limit. The worker's own instructions alone count: a kernel that is short of memory
+ * bills a stalled read as its reader's processor time, and no decoder's fault is in there. */
+static void limit_time(int seconds) {
     const struct itimerval left = {.it_value.tv_sec = seconds};
     setitimer(ITIMER_VIRTUAL, &left, NULL);
+    alarm(seconds > 0 ? WAITING_SECONDS + (unsigned)seconds : 0);
 }
 
 void ich_worker_touch(ich_worker *worker, size_t item) {
     *worker->touched = item;
-    limit_processor(item == ICH_NO_ITEM ? 0 : worker->seconds);
-    alarm(item == ICH_NO_ITEM ? 0 : WAITING_SECONDS + (unsigned)worker->seconds);
+    limit_time(item == ICH_NO_ITEM ? 0 : worker->seconds);
 }
 
 static void post(ich_worker *worker, const message *m) {
@@ -112,7 +114,9 @@ static void settle(ich_worker *worker, int socket, pid_t parent, const ich_work 
     signal(SIGTERM, SIG_IGN);
     keep_only(socket);
     worker->socket = STDERR_FILENO + 1;
+    limit_time(SETTLING_SECONDS);
     ich_sandbox_enter(work->memory, work->writes);
+    limit_time(0);
 }
 
 /* -- workers --------------------------------------------------------------------------------------------- */
@@ -144,9 +148,12 @@ static bool give(ich_worker *worker, size_t task) {
     return send(worker->socket, &task, sizeof task, MSG_NOSIGNAL) == sizeof task;
 }
 
-static void describe_death(int status, int seconds, char *text, size_t size) {
+static void describe_death(int status, size_t item, int seconds, char *text, size_t size) {
     const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    if (number == SIGVTALRM || number == SIGALRM)
+    if (item == ICH_NO_ITEM)
+        snprintf(text, size, "its worker process ended (%s) before it read a file: close other programs",
+                 number ? strsignal(number) : "exit");
+    else if (number == SIGVTALRM || number == SIGALRM)
         snprintf(text, size, "takes more than %d s to decode: it is damaged, copy it again from its source",
                  number == SIGVTALRM ? seconds : WAITING_SECONDS + seconds);
     else if (number == SIGSYS)
@@ -165,7 +172,7 @@ static bool bury(run *r, int i) {
     close(worker->socket);
     worker->socket = -1;
     waitpid(worker->pid, &status, 0);
-    describe_death(status, worker->seconds, text, sizeof text);
+    describe_death(status, item, worker->seconds, text, sizeof text);
     const bool again =
         task != ICH_NO_ITEM && item != ICH_NO_ITEM && (task != r->fatal[0] || item != r->fatal[1]);
     if (again)

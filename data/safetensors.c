@@ -2,6 +2,7 @@
 #include "safetensors.h"
 #include "file.h"
 #include "tensor/hash.h"
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +109,11 @@ static bool parse_header(reading *r, size_t size, ich_error *err) {
                         "%zu: use another copy",
                         r->path, (unsigned long long)length, size);
     json_error_t why;
+    errno = 0;
     r->document = json_loadb(r->bytes + PREFIX, length, JSON_REJECT_DUPLICATES, &why);
+    if (!r->document && errno == ENOMEM)
+        return ich_fail(err, "%s: out of memory: its header of %llu bytes", r->path,
+                        (unsigned long long)length);
     if (!r->document)
         return ich_fail(err, "%s: the header is no JSON: %s (byte %d): use another copy", r->path, why.text,
                         why.position);
@@ -249,14 +254,17 @@ static bool check_seal(const reading *r, size_t size, ich_error *err) {
                     size);
 }
 
-static bool read_file(ich_safetensors *st, const char *path, bool sealed, ich_error *err) {
+/* `damaged`: NULL where there is no seal. */
+static bool read_file(ich_safetensors *st, const char *path, bool *damaged, ich_error *err) {
     *st = (ich_safetensors){0};
     reading r = {.path = path};
     size_t size;
+    errno = 0;
     memory *m = ich_new(1, sizeof *m, "tensors", err);
     st->memory = m;
     r.bytes = m ? ich_file_read(path, LIMIT, &size, err) : NULL;
-    bool done = r.bytes && (!sealed || check_seal(&r, size, err)) && parse_header(&r, size, err);
+    if (damaged) *damaged = r.bytes ? !check_seal(&r, size, err) : errno != ENOMEM;
+    bool done = r.bytes && !(damaged && *damaged) && parse_header(&r, size, err);
     if (m) m->document = r.document;
     done = done && parse_entries(&r, err) && take_metadata(st, &r, err) && take_tensors(st, &r, err);
     free(r.bytes);
@@ -266,11 +274,11 @@ static bool read_file(ich_safetensors *st, const char *path, bool sealed, ich_er
 }
 
 bool ich_safetensors_read(ich_safetensors *st, const char *path, ich_error *err) {
-    return read_file(st, path, false, err);
+    return read_file(st, path, NULL, err);
 }
 
-bool ich_safetensors_read_sealed(ich_safetensors *st, const char *path, ich_error *err) {
-    return read_file(st, path, true, err);
+bool ich_safetensors_read_sealed(ich_safetensors *st, const char *path, bool *damaged, ich_error *err) {
+    return read_file(st, path, damaged, err);
 }
 
 void ich_safetensors_free(ich_safetensors *st) {

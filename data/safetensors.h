@@ -41,11 +41,12 @@ bool ich_safetensors_write(const char *path, const ich_st_tensor *tensors, size_
 
 /* The same with a seal: the last tensor, ICH_ST_SEAL, holds the FNV-1a (tensor/hash.h) of every byte before
  * it. Any one changed byte changes it, whatever else it happens to leave readable. Reading refuses a file
- * whose seal is broken or missing. */
+ * whose seal is broken or missing, or that the disk does not give: it is *damaged then, and another copy may
+ * serve; not so where memory is out. */
 #define ICH_ST_SEAL "fnv1a"
 bool ich_safetensors_write_sealed(const char *path, const ich_st_tensor *tensors, size_t n_tensors,
                                   const char *const *keys, const char *const *values, size_t n_metadata,
                                   ich_error *err);
-bool ich_safetensors_read_sealed(ich_safetensors *st, const char *path, ich_error *err);
+bool ich_safetensors_read_sealed(ich_safetensors *st, const char *path, bool *damaged, ich_error *err);
 
 #endif

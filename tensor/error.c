@@ -1,5 +1,6 @@
 #include "error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,9 +21,13 @@ bool ich_fail(ich_error *err, const char *format, ...) {
 void *ich_new(size_t count, size_t size, const char *what, ich_error *err) {
     if (size && count > SIZE_MAX / 2 / size) {
         ich_fail(err, "out of memory: %s would take %zu times %zu bytes", what, count, size);
+        errno = ENOMEM;
         return NULL;
     }
     void *memory = calloc(count ? count : 1, size ? size : 1);
-    if (!memory) ich_fail(err, "out of memory: %s takes %zu bytes", what, count * size);
+    if (!memory) {
+        ich_fail(err, "out of memory: %s takes %zu bytes", what, count * size);
+        errno = ENOMEM;
+    }
     return memory;
 }

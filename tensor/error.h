@@ -21,8 +21,8 @@ typedef struct ich_error {
 __attribute__((format(printf, 2, 3))) bool ich_fail(ich_error *err, const char *format, ...);
 
 /* Zeroed heap memory for `count` things of `size` bytes. NULL with a message (naming `what` and the
- * bytes asked for) when the product overflows or memory is out. Free with free(). Hot paths take from an
- * arena. */
+ * bytes asked for) and errno ENOMEM when the product overflows or memory is out. Free with free(). Hot paths
+ * take from an arena. */
 void *ich_new(size_t count, size_t size, const char *what, ich_error *err);
 
 #endif

@@ -228,10 +228,9 @@ static bool restore(const ich_checkpoint *c, const ich_safetensors *st, const co
     return true;
 }
 
-bool ich_checkpoint_load(const ich_checkpoint *c, const char *path, bool *intact, ich_error *err) {
+bool ich_checkpoint_load(const ich_checkpoint *c, const char *path, bool *damaged, ich_error *err) {
     ich_safetensors st;
-    *intact = ich_safetensors_read_sealed(&st, path, err);
-    if (!*intact) return false;
+    if (!ich_safetensors_read_sealed(&st, path, damaged, err)) return false;
     counters now;
     const bool done = check_identity(c, &st, path, err) && read_counters(c, &st, path, &now, err) &&
                       read_arrays(c, &st, path, now.tally_known, err) && restore(c, &st, &now, err);

@@ -40,7 +40,7 @@ typedef struct ich_checkpoint {
 } ich_checkpoint;
 
 bool ich_checkpoint_save(const ich_checkpoint *checkpoint, const char *path, ich_error *err);
-/* Fails, changing nothing, on a damaged file (then not *intact) or one of another run or dataset. */
-bool ich_checkpoint_load(const ich_checkpoint *checkpoint, const char *path, bool *intact, ich_error *err);
+/* Fails, changing nothing, on a file that is *damaged, one of another run or dataset, or without memory. */
+bool ich_checkpoint_load(const ich_checkpoint *checkpoint, const char *path, bool *damaged, ich_error *err);
 
 #endif

@@ -47,14 +47,14 @@ bool ich_keep_load(const ich_checkpoint *checkpoint, const char *run, int *from,
         ich_error why = {0};
         char *path = path_of(run, i, err);
         if (!path) return false;
-        bool intact;
-        const bool done = ich_checkpoint_load(checkpoint, path, &intact, &why);
+        bool damaged;
+        const bool done = ich_checkpoint_load(checkpoint, path, &damaged, &why);
         free(path);
         if (done && first.text[0])
             ich_progress_warn(progress, "%s; going on from the checkpoint before", first.text);
         *from = i;
         if (done) return true;
-        if (intact) return ich_fail(err, "%s", why.text);
+        if (!damaged) return ich_fail(err, "%s", why.text);
         if (!first.text[0]) first = why;
     }
     return ich_fail(

@@ -18,7 +18,7 @@
 
 enum { ROWS = 9 };
 
-static bool intact; /* as the last loading found the file */
+static bool damaged; /* as the last loading found the file */
 
 /* -- where a run stands ----------------------------------------------------------------------------- */
 
@@ -130,7 +130,7 @@ static void saved_and_loaded_it_is_the_same_to_the_byte(void **state) {
         begin(&b, kinds[i], i == 2 ? 0.99 : 0);
         advance(&a);
         const char *path = saved(&a, "a.safetensors");
-        if (!ich_checkpoint_load(&b.it, path, &intact, &err)) fail_msg("%s", err.text);
+        if (!ich_checkpoint_load(&b.it, path, &damaged, &err)) fail_msg("%s", err.text);
         const size_t bytes = a.optimizer.n_values * sizeof(float);
         assert_memory_equal(a.model.values, b.model.values, bytes);
         for (int k = 0; k < 2; k++)
@@ -158,7 +158,7 @@ static void a_run_that_has_only_begun_can_be_kept_too(void **state) {
     advance(&b);
     b.tally.known = 0;
     const char *path = saved(&a, "a.safetensors");
-    if (!ich_checkpoint_load(&b.it, path, &intact, &err)) fail_msg("%s", err.text);
+    if (!ich_checkpoint_load(&b.it, path, &damaged, &err)) fail_msg("%s", err.text);
     assert_same_position(&a.position, &b.position);
     assert_true(b.optimizer.step == 0 && b.tally.rows == 0 && b.tally.known == 0);
     assert_string_equal(ich_log_text(&b.log), ich_log_text(&a.log));
@@ -186,7 +186,7 @@ static void every_double_is_exact(void **state) {
     begin(&b, ICH_SGD, 0);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         a.position.best = a.position.seconds = a.position.waited = a.tally.loss = numbers[i];
-        if (!ich_checkpoint_load(&b.it, saved(&a, "a.safetensors"), &intact, &err)) fail_msg("%s", err.text);
+        if (!ich_checkpoint_load(&b.it, saved(&a, "a.safetensors"), &damaged, &err)) fail_msg("%s", err.text);
         assert_same_position(&a.position, &b.position);
         assert_true(same_double(a.tally.loss, b.tally.loss));
     }
@@ -227,7 +227,7 @@ static void assert_unchanged(const guarded *g) {
 
 static void refuse(guarded *g, const char *path, const char *word) {
     ich_error err = {""};
-    assert_false(ich_checkpoint_load(&g->now.it, path, &intact, &err));
+    assert_false(ich_checkpoint_load(&g->now.it, path, &damaged, &err));
     if (strncmp(err.text, path, strlen(path)) != 0 || !strstr(err.text, word))
         fail_msg("'%s' does not begin with the file and say '%s'", err.text, word);
     assert_unchanged(g);
@@ -236,7 +236,7 @@ static void refuse(guarded *g, const char *path, const char *word) {
 /* A file whose seal does not fit: another may be taken instead. */
 static void refuse_damaged(guarded *g, const char *path) {
     refuse(g, path, "damaged");
-    assert_false(intact);
+    assert_true(damaged);
 }
 
 /* A file of another run, as such a run saves it. */
