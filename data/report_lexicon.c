@@ -4,6 +4,7 @@
 #include "file.h"
 #include "report_internal.h"
 #include <ctype.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,27 +80,26 @@ typedef struct rule { /* spelling: from, to; definition: name, text */
     char *from, *to;
 } rule;
 
+typedef struct vocable {
+    int32_t number; /* in the order of reading */
+    bool abbreviation;
+    bool forgiven; /* recognised misspelt */
+    char text[];
+} vocable;
+
 struct ich_lexicon {
     ich_phrase *phrases; /* sorted by words */
     size_t n_phrases;
-    char **vocabulary; /* sorted; a word's number is its index */
+    void *tree; /* words by their text */
+    vocable **words;
     size_t n_words;
-    bool *abbreviation; /* [n_words] */
-    int32_t *forgiven;  /* words that are recognised misspelt */
+    int32_t *forgiven;
     size_t n_forgiven;
     rule spelling[MOST_RULES];
     size_t n_spelling;
 };
 
 /* -- words and phrases --------------------------------------------------------------------------------- */
-
-/* A phrase as it is read, its words still text. */
-typedef struct draft {
-    char *words[MOST_WORDS];
-    uint32_t n;
-    uint8_t cls, types;
-    uint32_t line;
-} draft;
 
 enum { CLASS_SPELLING = ICH_CLASSES, CLASS_DEFINE, CLASS_ABBREVIATION }; /* headings that hold no phrases */
 
@@ -110,12 +110,8 @@ typedef struct reader {
     uint32_t line;
     int cls;
     uint8_t types;
-    draft *drafts;
-    size_t n_drafts, room;
     rule define[MOST_RULES];
     size_t n_define;
-    draft abbreviations[MOST_RULES]; /* of one word each */
-    size_t n_abbreviations;
 } reader;
 
 static bool fail_line(const reader *r, const char *what, const char *text) {
@@ -138,33 +134,91 @@ static void respell(const ich_lexicon *lexicon, char *word) {
     }
 }
 
-static bool split_words(reader *r, const char *text, draft *d) {
-    char word[ICH_WORD_BYTES];
+static int by_text(const void *a, const void *b) {
+    return strcmp(((const vocable *)a)->text, ((const vocable *)b)->text);
+}
+
+/* A word as tfind compares it. */
+typedef union key {
+    vocable vocable;
+    char bytes[sizeof(vocable) + ICH_WORD_BYTES];
+} key;
+
+/* `text` is shorter than ICH_WORD_BYTES. */
+static vocable *find_word(const ich_lexicon *lexicon, const char *text) {
+    key sought;
+    strcpy(sought.bytes + offsetof(vocable, text), text);
+    vocable *const *found = tfind(&sought, &lexicon->tree, by_text);
+    return found ? *found : NULL;
+}
+
+/* Room for one element more in an array of `n`, which grows at powers of two; NULL without memory. */
+static void *grown(void *array, size_t n, size_t size) {
+    return n & (n - 1) ? array : realloc(array, (n ? 2 * n : 1) * size);
+}
+
+/* The word of this text, added if it is new; NULL without memory. */
+static vocable *add_word(ich_lexicon *x, const char *text) {
+    vocable *known = find_word(x, text);
+    if (known) return known;
+    vocable **words = grown(x->words, x->n_words, sizeof *words);
+    if (!words) return NULL;
+    x->words = words;
+    vocable *added = calloc(1, sizeof *added + strlen(text) + 1);
+    if (!added) return NULL;
+    strcpy(added->text, text);
+    if (!tsearch(added, &x->tree, by_text)) {
+        free(added);
+        return NULL;
+    }
+    added->number = (int32_t)x->n_words;
+    x->words[x->n_words++] = added;
+    return added;
+}
+
+static bool forgive_word(ich_lexicon *x, vocable *word) {
+    if (word->forgiven) return true;
+    int32_t *forgiven = grown(x->forgiven, x->n_forgiven, sizeof *forgiven);
+    if (!forgiven) return false;
+    x->forgiven = forgiven;
+    x->forgiven[x->n_forgiven++] = word->number;
+    word->forgiven = true;
+    return true;
+}
+
+/* The words of `text`, after the spelling rules; 0 with a message if there are none, or too many. */
+static uint32_t read_words(reader *r, const char *text, vocable *words[MOST_WORDS]) {
+    char letters[ICH_WORD_BYTES];
     ich_token token;
-    *d = (draft){.cls = (uint8_t)r->cls, .types = r->types, .line = r->line};
-    for (size_t at = 0; ich_word_next(text, strlen(text), &at, &token, word);) {
-        if (d->n == MOST_WORDS) return fail_line(r, "a phrase has too many words:", text);
-        respell(r->lexicon, word);
-        d->words[d->n] = strdup(word);
-        if (!d->words[d->n++]) return out_of_memory(r);
+    uint32_t n = 0;
+    for (size_t at = 0, count = strlen(text); ich_word_next(text, count, &at, &token, letters); n++) {
+        if (n == MOST_WORDS) return fail_line(r, "a phrase has too many words:", text);
+        respell(r->lexicon, letters);
+        if (!(words[n] = add_word(r->lexicon, letters))) return out_of_memory(r);
     }
-    return d->n > 0 || fail_line(r, "a phrase has no words:", text);
+    return n > 0 ? n : fail_line(r, "a phrase has no words:", text);
 }
 
-static void free_words(draft *d) {
-    for (uint32_t i = 0; i < d->n; i++) free(d->words[i]);
-}
-
-static bool add_draft(reader *r, const char *text) {
-    if (r->n_drafts == r->room) {
-        if (r->n_drafts == MOST_PHRASES) return fail_line(r, "too many phrases by", text);
-        const size_t room = r->room ? 2 * r->room : 1024;
-        draft *drafts = realloc(r->drafts, room * sizeof *drafts);
-        if (!drafts) return out_of_memory(r);
-        r->drafts = drafts;
-        r->room = room;
+static bool add_phrase(reader *r, const char *text) {
+    ich_lexicon *x = r->lexicon;
+    vocable *words[MOST_WORDS];
+    if (x->n_phrases == MOST_PHRASES) return fail_line(r, "too many phrases by", text);
+    const uint32_t n = read_words(r, text, words);
+    if (n == 0) return false;
+    ich_phrase *phrases = grown(x->phrases, x->n_phrases, sizeof *phrases);
+    if (!phrases) return out_of_memory(r);
+    x->phrases = phrases;
+    ich_phrase *phrase = &x->phrases[x->n_phrases];
+    *phrase = (ich_phrase){
+        .words = malloc(n * sizeof *phrase->words), .n = n, .cls = (uint8_t)r->cls, .types = r->types};
+    if (!phrase->words) return out_of_memory(r);
+    x->n_phrases++;
+    for (uint32_t w = 0; w < n; w++) {
+        phrase->words[w] = words[w]->number;
+        const bool forgiving = classes[r->cls].forgiving && strlen(words[w]->text) >= LEAST_FORGIVEN;
+        if (forgiving && !forgive_word(x, words[w])) return out_of_memory(r);
     }
-    return split_words(r, text, &r->drafts[r->n_drafts++]);
+    return true;
 }
 
 /* -- patterns ------------------------------------------------------------------------------------------ */
@@ -182,7 +236,7 @@ static const char *closing(const char *open) {
 /* Writes out "(a|b|)": the pattern with each alternative of its first group in turn, and so on with that. */
 static bool expand(reader *r, const char *pattern) {
     const char *open = strchr(pattern, '(');
-    if (!open) return add_draft(r, pattern);
+    if (!open) return add_phrase(r, pattern);
     const char *close = closing(open), *from = open + 1;
     if (!close) return fail_line(r, "a bracket is not closed in", pattern);
     char *text = malloc(strlen(pattern) + 1);
@@ -191,7 +245,9 @@ static bool expand(reader *r, const char *pattern) {
     for (const char *at = from; done && at <= close; at++) {
         depth += (*at == '(') - (at < close && *at == ')');
         if (at < close && (depth > 0 || *at != '|')) continue;
-        sprintf(text, "%.*s%.*s%s", (int)(open - pattern), pattern, (int)(at - from), from, close + 1);
+        char *to = mempcpy(text, pattern, (size_t)(open - pattern));
+        to = mempcpy(to, from, (size_t)(at - from));
+        strcpy(to, close + 1);
         done = expand(r, text);
         from = at + 1;
     }
@@ -276,9 +332,10 @@ static bool read_heading(reader *r, char *line) {
 }
 
 static bool add_abbreviation(reader *r, const char *line) {
-    if (r->n_abbreviations == MOST_RULES) return fail_line(r, "too many abbreviations by", line);
-    draft *d = &r->abbreviations[r->n_abbreviations++];
-    return split_words(r, line, d) && (d->n == 1 || fail_line(r, "an abbreviation is one word, not", line));
+    vocable *words[MOST_WORDS];
+    const uint32_t n = read_words(r, line, words);
+    if (n == 1) words[0]->abbreviation = true;
+    return n == 1 || (n > 1 && fail_line(r, "an abbreviation is one word, not", line));
 }
 
 static bool read_line(reader *r, char *line) {
@@ -307,43 +364,10 @@ static bool read_lines(reader *r, char *text) {
         r->line++;
         if (!read_line(r, line)) return false;
     }
-    return r->n_drafts > 0 || ich_fail(r->err, "%s: holds no phrases: is it a lexicon?", r->path);
+    return r->lexicon->n_phrases > 0 || ich_fail(r->err, "%s: holds no phrases: is it a lexicon?", r->path);
 }
 
 /* -- the table ----------------------------------------------------------------------------------------- */
-
-static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-static int32_t find_word(const ich_lexicon *lexicon, const char *word) {
-    char **found =
-        lexicon->n_words ? bsearch(&word, lexicon->vocabulary, lexicon->n_words, sizeof word, by_text) : NULL;
-    return found ? (int32_t)(found - lexicon->vocabulary) : -1;
-}
-
-/* Every word once, sorted. Takes the words over from the drafts. */
-static bool make_vocabulary(reader *r) {
-    ich_lexicon *x = r->lexicon;
-    size_t n = r->n_abbreviations, unique = 0;
-    for (size_t i = 0; i < r->n_drafts; i++) n += r->drafts[i].n;
-    char **words = ich_new(n, sizeof *words, r->path, r->err);
-    if (!words) return false;
-    n = 0;
-    for (size_t i = 0; i < r->n_drafts; i++)
-        for (uint32_t w = 0; w < r->drafts[i].n; w++) words[n++] = r->drafts[i].words[w];
-    for (size_t i = 0; i < r->n_abbreviations; i++) words[n++] = r->abbreviations[i].words[0];
-    qsort(words, n, sizeof *words, by_text);
-    x->vocabulary = ich_new(n, sizeof *x->vocabulary, r->path, r->err);
-    for (size_t i = 0; x->vocabulary && i < n; i++) {
-        if (i > 0 && !strcmp(words[i], words[i - 1])) continue;
-        x->vocabulary[unique] = strdup(words[i]);
-        if (!x->vocabulary[unique++]) break;
-    }
-    x->n_words = unique;
-    free(words);
-    x->abbreviation = ich_new(unique, sizeof *x->abbreviation, r->path, r->err);
-    x->forgiven = ich_new(unique, sizeof *x->forgiven, r->path, r->err);
-    return x->vocabulary && x->abbreviation && x->forgiven && (x->vocabulary[unique - 1] || out_of_memory(r));
-}
 
 static int compare_words(const ich_phrase *a, const ich_phrase *b) {
     for (uint32_t i = 0; i < a->n && i < b->n; i++)
@@ -352,25 +376,6 @@ static int compare_words(const ich_phrase *a, const ich_phrase *b) {
 }
 
 static int by_words(const void *a, const void *b) { return compare_words(a, b); }
-
-static void forgive_word(ich_lexicon *lexicon, int32_t word) {
-    for (size_t i = 0; i < lexicon->n_forgiven; i++)
-        if (lexicon->forgiven[i] == word) return;
-    lexicon->forgiven[lexicon->n_forgiven++] = word;
-}
-
-static bool make_phrase(reader *r, const draft *d, ich_phrase *phrase) {
-    *phrase = (ich_phrase){.words = ich_new(d->n, sizeof *phrase->words, r->path, r->err),
-                           .n = d->n,
-                           .cls = d->cls,
-                           .types = d->types};
-    for (uint32_t w = 0; phrase->words && w < d->n; w++) {
-        phrase->words[w] = find_word(r->lexicon, d->words[w]);
-        if (classes[d->cls].forgiving && strlen(d->words[w]) >= LEAST_FORGIVEN)
-            forgive_word(r->lexicon, phrase->words[w]);
-    }
-    return phrase->words != NULL;
-}
 
 /* One phrase cannot mean two things. */
 static bool check_phrases(const reader *r) {
@@ -381,7 +386,7 @@ static bool check_phrases(const reader *r) {
         char text[200] = "";
         for (uint32_t w = 0; w < a->n; w++)
             snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", w ? " " : "",
-                     x->vocabulary[a->words[w]]);
+                     x->words[a->words[w]]->text);
         return ich_fail(r->err,
                         "%s: '%s' stands under [%s] and under [%s]: remove one, or make their types the same",
                         r->path, text, classes[a->cls].name, classes[b->cls].name);
@@ -389,26 +394,13 @@ static bool check_phrases(const reader *r) {
     return true;
 }
 
-static bool make_table(reader *r) {
-    ich_lexicon *x = r->lexicon;
-    if (!make_vocabulary(r)) return false;
-    x->phrases = ich_new(r->n_drafts, sizeof *x->phrases, r->path, r->err);
-    for (size_t i = 0; x->phrases && i < r->n_drafts; i++) {
-        x->n_phrases = i + 1;
-        if (!make_phrase(r, &r->drafts[i], &x->phrases[i])) return false;
-    }
-    if (!x->phrases) return false;
-    for (size_t i = 0; i < r->n_abbreviations; i++)
-        x->abbreviation[find_word(x, r->abbreviations[i].words[0])] = true;
-    qsort(x->phrases, x->n_phrases, sizeof *x->phrases, by_words);
+static bool sort_phrases(const reader *r) {
+    qsort(r->lexicon->phrases, r->lexicon->n_phrases, sizeof *r->lexicon->phrases, by_words);
     return check_phrases(r);
 }
 
-static void free_reader(reader *r) {
-    for (size_t i = 0; i < r->n_drafts; i++) free_words(&r->drafts[i]);
-    for (size_t i = 0; i < r->n_abbreviations; i++) free_words(&r->abbreviations[i]);
-    for (size_t i = 0; i < r->n_define; i++) free(r->define[i].from), free(r->define[i].to);
-    free(r->drafts);
+static void free_rules(rule *rules, size_t n) {
+    for (size_t i = 0; i < n; i++) free(rules[i].from), free(rules[i].to);
 }
 
 /* The file's, or the built-in one's, in fresh memory. */
@@ -427,8 +419,8 @@ ich_lexicon *ich_lexicon_read(const char *path, ich_error *err) {
     if (done) {
         *r = (reader){.path = path ? path : "the built-in lexicon", .err = err, .cls = ICH_PLAIN};
         r->lexicon = ich_new(1, sizeof *r->lexicon, r->path, err);
-        done = r->lexicon && read_lines(r, text) && make_table(r);
-        free_reader(r);
+        done = r->lexicon && read_lines(r, text) && sort_phrases(r);
+        free_rules(r->define, r->n_define);
     }
     ich_lexicon *lexicon = r ? r->lexicon : NULL;
     if (!done) ich_lexicon_free(lexicon);
@@ -440,12 +432,10 @@ ich_lexicon *ich_lexicon_read(const char *path, ich_error *err) {
 void ich_lexicon_free(ich_lexicon *lexicon) {
     if (!lexicon) return;
     for (size_t i = 0; i < lexicon->n_phrases; i++) free(lexicon->phrases[i].words);
-    for (size_t i = 0; i < lexicon->n_words; i++) free(lexicon->vocabulary[i]);
-    for (size_t i = 0; i < lexicon->n_spelling; i++)
-        free(lexicon->spelling[i].from), free(lexicon->spelling[i].to);
+    free_rules(lexicon->spelling, lexicon->n_spelling);
+    tdestroy(lexicon->tree, free);
     free(lexicon->phrases);
-    free(lexicon->vocabulary);
-    free(lexicon->abbreviation);
+    free(lexicon->words);
     free(lexicon->forgiven);
     free(lexicon);
 }
@@ -482,7 +472,7 @@ static int32_t forgive(const ich_lexicon *lexicon, const char *word) {
     int distance = 3;
     if (length < LEAST_FORGIVEN - 1) return -1;
     for (size_t i = 0; i < lexicon->n_forgiven; i++) {
-        const char *known = lexicon->vocabulary[lexicon->forgiven[i]];
+        const char *known = lexicon->words[lexicon->forgiven[i]]->text;
         if (*known != *word) continue;
         const size_t n = strlen(known);
         const int most = n >= LEAST_FORGIVEN_TWO ? 2 : 1;
@@ -494,15 +484,15 @@ static int32_t forgive(const ich_lexicon *lexicon, const char *word) {
 }
 
 int32_t ich_lexicon_word(const ich_lexicon *lexicon, const char *text) {
-    char word[ICH_WORD_BYTES];
-    snprintf(word, sizeof word, "%s", text);
-    respell(lexicon, word);
-    const int32_t number = find_word(lexicon, word);
-    return number >= 0 ? number : forgive(lexicon, word);
+    char letters[ICH_WORD_BYTES];
+    snprintf(letters, sizeof letters, "%s", text);
+    respell(lexicon, letters);
+    const vocable *known = find_word(lexicon, letters);
+    return known ? known->number : forgive(lexicon, letters);
 }
 
 bool ich_lexicon_abbreviation(const ich_lexicon *lexicon, int32_t word) {
-    return word >= 0 && lexicon->abbreviation[word];
+    return word >= 0 && lexicon->words[word]->abbreviation;
 }
 
 /* The first phrase in [low, high) whose word number `w` is at least `word`. */
