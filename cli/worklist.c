@@ -26,6 +26,7 @@ typedef struct table {
 typedef struct entry {
     size_t row;            /* of studies */
     double p[ICH_LABELS];  /* probabilities */
+    double uncertainty;    /* NaN: not told */
     size_t top[TOP], tops; /* rows of slices, most attention first */
     const char *flag;      /* NULL, or what is unusual */
 } entry;
@@ -101,6 +102,7 @@ static int more_probable(const void *a, const void *b) {
 static bool fill_entries(worklist *w, ich_error *err) {
     size_t row = 0;
     int column[ICH_LABELS];
+    const int uncertainty = ich_csv_column(&w->studies.csv, "uncertainty");
     w->entries = ich_new(w->studies.csv.n_rows, sizeof *w->entries, "the worklist", err);
     if (!w->entries) return false;
     for (int l = 0; l < ICH_LABELS; l++)
@@ -110,6 +112,9 @@ static bool fill_entries(worklist *w, ich_error *err) {
         e->row = r;
         for (int l = 0; l < ICH_LABELS; l++)
             if (!ich_csv_number(&w->studies.csv, r, column[l], &e->p[l], err)) return false;
+        e->uncertainty = NAN;
+        if (uncertainty >= 0 && !ich_csv_number(&w->studies.csv, r, uncertainty, &e->uncertainty, err))
+            return false;
         find_slices(w, e, &row);
         for (size_t f = 0; f < w->flagged.csv.n_rows; f++)
             if (!strcmp(cell(&w->flagged, f, NAME), cell(&w->studies, r, STUDY_ID)))
@@ -217,6 +222,8 @@ static void put_study(const worklist *w, const entry *e, FILE *stream) {
     }
     fputc(',', stream);
     put_number(stream, "seconds", number(&w->studies, e->row, SECONDS));
+    fputc(',', stream);
+    put_number(stream, "uncertainty", e->uncertainty);
     fprintf(stream, ",\"verdict\":\"%s\",\"types\":[", verdict(w, e->p[ICH_ANY]));
     for (int l = ICH_ANY + 1; l < ICH_LABELS; l++) {
         if (e->p[l] < w->types) continue;

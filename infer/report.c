@@ -32,8 +32,8 @@ typedef struct slice {
 
 typedef struct study {
     const char *id;
-    size_t row, begin, end; /* its slices */
-    double probability[ICH_LABELS], seconds;
+    size_t row, begin, end;                               /* its slices */
+    double probability[ICH_LABELS], seconds, uncertainty; /* the latter two NaN: not told */
 } study;
 
 typedef struct page {
@@ -151,12 +151,13 @@ static bool read_studies(page *p, ich_error *err) {
     done = done && ich_csv_require(csv, "study_id", &id, err) && find_labels(csv, labels, err);
     p->studies = done ? ich_new(csv->n_rows, sizeof *p->studies, "the worklist", err) : NULL;
     if (!p->studies) return false;
-    const int seconds = ich_csv_column(csv, "seconds");
+    const int seconds = ich_csv_column(csv, "seconds"), uncertainty = ich_csv_column(csv, "uncertainty");
     for (size_t r = 0; r < csv->n_rows; r++) {
         study *s = &p->studies[r];
-        *s = (study){.id = ich_csv_cell(csv, r, id), .row = r, .seconds = NAN};
+        *s = (study){.id = ich_csv_cell(csv, r, id), .row = r, .seconds = NAN, .uncertainty = NAN};
         if (!read_probabilities(csv, r, labels, s->probability, err) ||
-            (seconds >= 0 && !ich_csv_number(csv, r, seconds, &s->seconds, err)))
+            (seconds >= 0 && !ich_csv_number(csv, r, seconds, &s->seconds, err)) ||
+            (uncertainty >= 0 && !ich_csv_number(csv, r, uncertainty, &s->uncertainty, err)))
             return false;
         find_slices(p, s);
     }
@@ -300,6 +301,8 @@ static void put_study(FILE *stream, const page *p, const study *s) {
     put_reals(stream, s->probability, ICH_LABELS);
     fputs(",\"seconds\":", stream);
     ich_json_real(stream, s->seconds);
+    fputs(",\"uncertainty\":", stream);
+    ich_json_real(stream, s->uncertainty);
     fputs(",\"index\":[", stream);
     for (size_t i = s->begin; i < s->end; i++)
         fprintf(stream, "%s%d", i > s->begin ? "," : "", p->slices[i].index);

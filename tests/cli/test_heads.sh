@@ -33,6 +33,10 @@ test_self_attention() { answers --context self-attention; }
 test_gaussian_process() {
     answers --classifier gp && header p/studies.csv "study_id,n_slices,$labels,seconds,uncertainty" &&
         awk -F, 'NR > 1 && !($NF > 0 && $NF < 10) { exit 1 }' p/studies.csv || fail "no uncertainty in $(cat p/studies.csv)"
+    local sure
+    sure=$(awk -F, 'NR == 2 { print substr($NF, 1, 5) }' p/studies.csv)
+    grep -q "\"uncertainty\":$sure" page/index.html || fail "the page does not say $sure" || return
+    run 0 predict f d --out j --json --quiet && holds out "\"uncertainty\":$sure" || return
     run 0 evaluate p d --out e --quiet && run 1 calibrate f p d --out c && said "--method none"
 }
 test_mean() { answers --pool mean; }
