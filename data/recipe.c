@@ -31,7 +31,8 @@ enum { TRAIN = PRETRAIN | FINETUNE, ALL = TRAIN | PREDICT };
  * programs can be set side by side. */
 static const ich_setting settings[] = {
     {"arch", "model", TEXT, FIELD(arch), 0, 0, "resnet18", "resnet18", TRAIN, NULL,
-     "torchvision's name of the CNN that looks at each slice, such as resnet18, resnet34 or resnet50"},
+     "torchvision's name of the CNN that looks at each slice: resnet18, resnet34, resnet50, "
+     "resnext50_32x4d or densenet121"},
     {"size", "model", INT, FIELD(size), 16, 2048, "224", "224", TRAIN, "pixels",
      "side of the square that every slice is resampled to; smaller is faster and sees less"},
     {"windows", "model", TEXT, FIELD(windows), 0, 0, "40/80,80/200,40/380", "40/80,80/200,40/380", TRAIN,
