@@ -4,6 +4,7 @@
 #include "tensor/hash.h"
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,27 @@ static const struct dtype *find_dtype(const json_t *name) {
     return NULL;
 }
 
+/* -- JSON ------------------------------------------------------------------------------------------------ */
+
+/* jansson 2.14 goes on where a buffer of its cannot grow, without the bytes that had no room: a name or a
+ * value that is another. So it is watched whether memory was refused to it; if so, its work counts for
+ * nothing. */
+static _Thread_local bool refused;
+
+static void *take(size_t size) {
+    void *taken = malloc(size);
+    refused |= !taken;
+    return taken;
+}
+
+static void watch(void) { json_set_alloc_funcs(take, free); }
+
+static void begin_json(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch);
+    refused = false;
+}
+
 /* -- header ---------------------------------------------------------------------------------------------- */
 
 /* One entry of the header, checked. */
@@ -109,9 +131,9 @@ static bool parse_header(reading *r, size_t size, ich_error *err) {
                         "%zu: use another copy",
                         r->path, (unsigned long long)length, size);
     json_error_t why;
-    errno = 0;
+    begin_json();
     r->document = json_loadb(r->bytes + PREFIX, length, JSON_REJECT_DUPLICATES, &why);
-    if (!r->document && errno == ENOMEM)
+    if (refused)
         return ich_fail(err, "%s: out of memory: its header of %llu bytes", r->path,
                         (unsigned long long)length);
     if (!r->document)
@@ -330,24 +352,12 @@ static bool add_tensor(json_t *document, const ich_st_tensor *tensor, size_t *of
     return add(document, tensor->name, place) && whole && count == tensor->count;
 }
 
-/* In fresh memory, or NULL. Measured first: jansson 2.14 looks away when a buffer that grows cannot take a
- * name, and goes on behind it. */
-static char *text_of(const json_t *document) {
-    const size_t length = json_dumpb(document, NULL, 0, JSON_COMPACT);
-    char *text = length ? malloc(length + 1) : NULL;
-    if (text && json_dumpb(document, text, length, JSON_COMPACT) != length) {
-        free(text);
-        return NULL;
-    }
-    if (text) text[length] = '\0';
-    return text;
-}
-
 /* The header in fresh memory, or NULL. jansson keeps the order of insertion, and refuses what is not UTF-8.
  */
 static char *header_text(const char *path, const ich_st_tensor *tensors, size_t n_tensors,
                          const char *const *keys, const char *const *values, size_t n_metadata,
                          ich_error *err) {
+    begin_json();
     json_t *document = json_object(), *metadata = json_object();
     const char *bad = add(document, METADATA, metadata) ? NULL : METADATA;
     size_t offset = 0;
@@ -355,14 +365,16 @@ static char *header_text(const char *path, const ich_st_tensor *tensors, size_t 
         if (!add(metadata, keys[i], json_string(values[i]))) bad = keys[i];
     for (size_t i = 0; !bad && i < n_tensors; i++)
         if (!add_tensor(document, &tensors[i], &offset)) bad = tensors[i].name;
-    char *text = bad ? NULL : text_of(document);
+    char *text = bad ? NULL : json_dumps(document, JSON_COMPACT);
     json_decref(document);
-    if (bad)
-        ich_fail(err, "%s: '%.100s' is given twice, is not UTF-8, does not fit its shape, or memory is out",
-                 path, bad);
-    else if (!text)
-        ich_fail(err, "%s: no memory for the header", path);
-    return text;
+    if (text && !refused) return text;
+    free(text);
+    if (refused)
+        ich_fail(err, "%s: out of memory: the header", path);
+    else
+        ich_fail(err, "%s: '%.100s' is given twice, is not UTF-8, or does not fit its shape", path,
+                 bad ? bad : METADATA);
+    return NULL;
 }
 
 /* Writes bytes and goes on with the hash, if there is one. */

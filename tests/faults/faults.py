@@ -53,7 +53,8 @@ REMOVING = {"unlink", "rmdir", "remove"}  # where these fail, a temporary file m
 
 # Libraries that end the program by themselves, in their own words: not ours to change, and told in the table.
 OUTSIDE = {"libgomp.so.1": "libgomp: ", "libopenblas.so.0": "OpenBLAS : "}
-CRASHING = {"libdcmdata.so.17", "libjansson.so.4"}  # in its dictionary; where a string cannot grow (an assertion)
+CRASHING = {"libdcmdata.so.17"}  # in its dictionary
+ASSERTING = {"lex_scan_string: Assertion": "libjansson.so.4"}  # where a string that it reads cannot grow
 
 # What may be told where it does not matter: a disk that does not give the last checkpoint costs the steps since the
 # one before.
@@ -230,6 +231,11 @@ def judge_files(scenario, run, before, after):
     return None
 
 
+def asserting(err):
+    """The library that stopped at an assertion of its own, or None."""
+    return next((library for words, library in ASSERTING.items() if words in err), None)
+
+
 def judge(scenario, run, place, before, clean):
     """(what became of it, None or what is wrong). Outcomes: told, left out, no matter, outside."""
     lines = run.err.split("\n")[:-1]
@@ -239,7 +245,7 @@ def judge(scenario, run, place, before, clean):
     words = OUTSIDE.get(place.owner)
     crash = isinstance(run.status, int) and run.status < 0
     if (place.apart and run.status != clean.status) or (words and any(words in line for line in lines)) or (
-            crash and place.owner in CRASHING):
+            crash and (place.owner in CRASHING or asserting(run.err))):
         wrong = judge_files(scenario, run, before, after)
         return "outside", None if wrong and wrong.endswith("is left") else wrong
     if crash:
@@ -392,7 +398,7 @@ def table_of_verbs(results):
 
 
 def table_of_outside(results):
-    outside = collections.Counter((r.owner, r.call, "before or after main" if r.apart else (r.err.strip().split("\n") or [""])[0])
+    outside = collections.Counter((asserting(r.err) or r.owner, r.call, "before or after main" if r.apart else (r.err.strip().split("\n") or [""])[0])
                                   for r in results if r.outcome == "outside")
     rows = ["| library | call | places | what it says |", "|---|---|---|---|"]
     rows += [f"| {owner} | {call} | {n} | {words or '(nothing)'} |" for (owner, call, words), n in sorted(outside.items())]
