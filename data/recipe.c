@@ -34,7 +34,7 @@ static const ich_setting settings[] = {
      "torchvision's name of the CNN that looks at each slice: resnet18, resnet34, resnet50, "
      "resnext50_32x4d or densenet121"},
     {"size", "model", INT, FIELD(size), 16, 2048, "224", "224", TRAIN, "pixels",
-     "side of the square that every slice is resampled to; smaller is faster and sees less"},
+     "side of the square that every slice is resampled to: smaller is faster, sees less"},
     {"windows", "model", TEXT, FIELD(windows), 0, 0, "40/80,80/200,40/380", "40/80,80/200,40/380", TRAIN,
      "HU", "centre/width of the window that makes each channel: brain, blood and bone by default"},
     {"context", "model", TEXT, FIELD(context), 0, 0, "lstm", "lstm", FINETUNE, "lstm|self-attention|none",
