@@ -38,18 +38,23 @@ static void forward(const ich_call *call) {
 }
 
 /* One input's channels of dy. */
-static void take_channels(int64_t pixels, int c, const real *dy, int ldy, bool accumulate, real *dx,
+static void take_channels(int64_t pixels, size_t c, const real *dy, int ldy, bool accumulate, real *dx,
                           int ldx) {
 #pragma omp parallel for
-    for (int64_t p = 0; p < pixels; p++)
-        for (int i = 0; i < c; i++)
-            dx[p * ldx + i] = accumulate ? dx[p * ldx + i] + dy[p * ldy + i] : dy[p * ldy + i];
+    for (int64_t p = 0; p < pixels; p++) {
+        const real *restrict from = dy + p * ldy;
+        real *restrict to = dx + p * ldx;
+        if (accumulate)
+            for (size_t i = 0; i < c; i++) to[i] += from[i];
+        else
+            memcpy(to, from, c * sizeof *to);
+    }
 }
 
 static void backward(const ich_call *call) {
     const real *dy = call->d_out;
     for (int i = 0; i < 2; i++) {
-        const int c = call->in_shape[i].c;
+        const size_t c = (size_t)call->in_shape[i].c;
         if (call->d_in[i] && call->d_in[i] != dy)
             take_channels(pixels_of(call), c, dy, call->out_stride, call->accumulate[i], call->d_in[i],
                           call->in_stride[i]);
