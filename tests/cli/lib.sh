@@ -66,6 +66,12 @@ pretrained() { # FOLDER
     cp -rl "$root/pretrained" "$1"
 }
 
+# A run of the phantoms d that nobody stops, in the folder whole; made once, with the first OPTIONS.
+whole() { # OPTIONS...
+    [ -e "$root/whole" ] || run 0 pretrain d --out "$root/whole" "$@" --quiet || return
+    cp -rl "$root/whole" whole
+}
+
 run_tests() {
     local name bad=0
     for name in $(declare -F | sed -n 's/^declare -f \(test_.*\)/\1/p'); do

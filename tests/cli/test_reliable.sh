@@ -25,11 +25,6 @@ start() {
 stopped() { start "$@" && kill -TERM $pid && { wait $pid || [ $? -eq 143 ]; }; }
 killed() { start "$@" && kill -KILL $pid && ! wait $pid 2>/dev/null; }
 
-whole() { # the uninterrupted run of the phantoms d: into the folder whole; learned once
-    [ -e "$root/whole" ] || run 0 pretrain d --out "$root/whole" $long --quiet || return
-    cp -rl "$root/whole" whole
-}
-
 flip() { # FILE PLACE: another byte there
     local byte
     byte=$(od -An -tu1 -j "$2" -N 1 "$1")
@@ -38,7 +33,7 @@ flip() { # FILE PLACE: another byte there
 
 test_a_damaged_checkpoint_costs_the_steps_since_the_one_before() {
     local state=r/checkpoint/state.safetensors size place
-    phantoms d && whole && stopped pretrain d --out r $long && cp -r r kept || return
+    phantoms d && whole $long && stopped pretrain d --out r $long && cp -r r kept || return
     size=$(stat -c %s $state)
     for place in 0 40 $((size / 2)) $((size - 1)); do # length, header, arrays, seal
         rm -r r && cp -r kept r && flip $state $place && run 0 pretrain --resume r --quiet &&
@@ -51,7 +46,7 @@ test_a_damaged_checkpoint_costs_the_steps_since_the_one_before() {
 }
 
 test_so_many_checkpoints_stay_as_are_asked_for() {
-    phantoms d && whole && there whole/checkpoint/state.2.safetensors && gone whole/checkpoint/state.3.safetensors &&
+    phantoms d && whole $long && there whole/checkpoint/state.2.safetensors && gone whole/checkpoint/state.3.safetensors &&
         run 0 pretrain d --out r $long --quiet --keep-checkpoints 1 && gone r/checkpoint/state.1.safetensors && same_run whole r &&
         run 0 pretrain d --out s $long --quiet --keep-checkpoints 4 && there s/checkpoint/state.3.safetensors &&
         gone s/checkpoint/state.4.safetensors s/checkpoint/next.safetensors && same_run whole s
@@ -60,7 +55,7 @@ test_so_many_checkpoints_stay_as_are_asked_for() {
 # No room for another checkpoint: files may not grow beyond 60 MiB.
 test_a_full_disk_ends_the_run_and_leaves_its_checkpoints() {
     local status=0
-    phantoms d && whole && stopped pretrain d --out r $long && cp -r r kept || return
+    phantoms d && whole $long && stopped pretrain d --out r $long && cp -r r kept || return
     (trap '' XFSZ && ulimit -f $((60 * 1024)) && exec "$ichor" pretrain --resume r --quiet >out 2>err) || status=$?
     [ $status -eq 1 ] && said r/checkpoint/ "room" && no_rests || fail "status $status: $(cat err)" || return
     for f in state state.1 state.2; do same kept/checkpoint/$f.safetensors r/checkpoint/$f.safetensors || return; done
@@ -119,7 +114,7 @@ test_a_run_that_only_goes_wrong_ends_and_says_where() {
 }
 
 test_a_cache_that_goes_away_is_made_again() {
-    phantoms d && whole && start pretrain d --out r $long --quiet || return
+    phantoms d && whole $long && start pretrain d --out r $long --quiet || return
     rm r/cache/*
     wait $pid || fail "status $?: $(cat first-err)" || return
     same_run whole r && gone r/skipped.csv

@@ -2,7 +2,7 @@
 # Stopped or killed at any moment and resumed: the same bytes as never stopped.
 . "$(dirname "$0")/lib.sh"
 
-long="--size 32 --epochs 4 --batch 20 --checkpoint-minutes 0.00001 --quiet"
+long="--size 32 --epochs 2 --batch 20 --checkpoint-minutes 0.00001 --quiet"
 timeless() { cut -d, -f1-5 "$1"; } # log.csv without what takes time
 
 same_run() { # A B
@@ -29,7 +29,7 @@ stop() {
 }
 
 test_sigint_and_sigterm_end_cleanly_with_a_checkpoint() {
-    phantoms d && run 0 pretrain d --out whole $long && stop INT 130 pretrain d --out r $long &&
+    phantoms d && whole $long && stop INT 130 pretrain d --out r $long &&
         said SIGINT "ichor pretrain --resume r" && there r/checkpoint/state.safetensors r/recipe.ini && no_rests || return
     run 0 pretrain --resume r --quiet && silent && same_run whole r || return
     rm -r r && stop TERM 143 pretrain d --out r $long && said SIGTERM && run 0 pretrain --resume r && same_run whole r
@@ -42,7 +42,7 @@ test_finetuning_is_resumed() {
 }
 
 test_the_first_command_with_resume_goes_on_too() {
-    phantoms d && run 0 pretrain d --out whole $long && stop KILL 137 pretrain d --out r $long &&
+    phantoms d && whole $long && stop KILL 137 pretrain d --out r $long &&
         run 0 pretrain d --out r $long --resume r --threads 1 && same_run whole r
 }
 
@@ -52,7 +52,7 @@ test_a_finished_run_resumed_stays_as_it_is() {
 }
 
 test_a_moved_dataset_is_told_anew() {
-    phantoms d && run 0 pretrain d --out whole $long && stop KILL 137 pretrain d --out r $long && mv d moved &&
+    phantoms d && whole $long && stop KILL 137 pretrain d --out r $long && mv d moved &&
         run 1 pretrain --resume r && said d/studies.csv && run 0 pretrain moved --resume r --quiet && same_run whole r
 }
 
