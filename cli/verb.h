@@ -4,8 +4,8 @@
  * options are a table too; those of a recipe (data/recipe.h) are generated. Help, parsing, bounds, --config
  * and the recipe.ini that is left beside the results all come from the tables.
  *
- * args.c: what is typed (argp)   command.c: what it means: values, settings, files   complain.c: what was
- * wrong
+ * args.c: what is typed (argp)   command.c: what it means: values, settings, files
+ * complain.c: what was wrong with it
  *
  * Calls: argp, inih, data (recipe, file), tensor (team, kernels). Called by: main.c, verb_*.c.
  */

@@ -19,8 +19,7 @@
 #include <unistd.h>
 
 enum {
-    SETTLING_SECONDS =
-        5, /* of processor time until a worker is ready: libseccomp has no end without memory */
+    SETTLING_SECONDS = 5, /* of processor time until a worker is ready: see settle() */
     WAITING_SECONDS = 60, /* more an item may take, with waiting for the disk or the network */
     MOST_PROCESSES = 64,
 };
@@ -114,7 +113,7 @@ static void settle(ich_worker *worker, int socket, pid_t parent, const ich_work 
     signal(SIGTERM, SIG_IGN);
     keep_only(socket);
     worker->socket = STDERR_FILENO + 1;
-    limit_time(SETTLING_SECONDS);
+    limit_time(SETTLING_SECONDS); /* libseccomp 2.5 has no end where memory runs out */
     ich_sandbox_enter(work->memory, work->writes);
     limit_time(0);
 }
@@ -151,7 +150,8 @@ static bool give(ich_worker *worker, size_t task) {
 static void describe_death(int status, size_t item, int seconds, char *text, size_t size) {
     const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (item == ICH_NO_ITEM)
-        snprintf(text, size, "its worker process ended (%s) before it read a file: close other programs",
+        snprintf(text, size,
+                 "its worker process ended (%s) while it had no file to read: close other programs",
                  number ? strsignal(number) : "exit");
     else if (number == SIGVTALRM || number == SIGALRM)
         snprintf(text, size, "takes more than %d s to decode: it is damaged, copy it again from its source",

@@ -66,10 +66,10 @@ pretrained() { # FOLDER
     cp -rl "$root/pretrained" "$1"
 }
 
-# A run of the phantoms d that nobody stops, in the folder whole; made once, with the first OPTIONS.
+# A run of the phantoms d that nobody stops, in the folder whole; made once for the same OPTIONS.
 whole() { # OPTIONS...
-    [ -e "$root/whole" ] || run 0 pretrain d --out "$root/whole" "$@" --quiet || return
-    cp -rl "$root/whole" whole
+    [ -e "$root/whole $*" ] || run 0 pretrain d --out "$root/whole $*" "$@" --quiet || return
+    cp -rl "$root/whole $*" whole
 }
 
 run_tests() {

@@ -20,7 +20,7 @@ killed() {
     while :; do
         "$ichor" "$@" >out 2>err </dev/null &
         pid=$!
-        if [ $kills -lt 5 ]; then
+        if [ $kills -lt 8 ]; then
             sleep "$((RANDOM % 2)).$((RANDOM % 10))$((RANDOM % 10))"
             kill -KILL $pid 2>/dev/null
         fi
@@ -41,18 +41,18 @@ equal() {
 }
 
 test_pretraining() {
-    local options="--size 32 --epochs 3 --batch 20 --quiet --checkpoint-minutes 0.00001"
+    local options="--size 32 --epochs 5 --batch 20 --quiet --checkpoint-minutes 0.00001"
     phantoms d && run 0 pretrain d --out whole $options && killed pretrain d $options && equal
 }
 
 test_finetuning() {
-    local options="--size 32 --epochs 3 --studies 1 --quiet --checkpoint-minutes 0.00001"
+    local options="--size 32 --epochs 4 --studies 1 --quiet --checkpoint-minutes 0.00001"
     phantoms d && pretrained p && run 0 finetune d --out whole --init p $options && killed finetune d --init p $options &&
         equal
 }
 
 test_finetuning_with_a_frozen_cnn() {
-    local options="--size 32 --epochs 4 --studies 1 --freeze-cnn --quiet --checkpoint-minutes 0.00001"
+    local options="--size 32 --epochs 6 --studies 1 --freeze-cnn --quiet --checkpoint-minutes 0.00001"
     phantoms d && pretrained p && run 0 finetune d --out whole --init p $options && killed finetune d --init p $options &&
         equal
 }

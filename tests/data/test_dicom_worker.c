@@ -287,6 +287,7 @@ static void a_crash_outside_of_any_item_costs_the_task(void **state) {
     w->mischief[4] = CRASH_IDLE;
     if (!ich_work_run(&all, NULL, &err)) fail_msg("%s", err.text);
     for (size_t t = 0; t < TASKS; t++) assert_int_equal(w->failed[t], t == 5 || t == 1);
+    assert_non_null(strstr(w->why[1], "no file to read")); /* no file is blamed */
 }
 
 static void a_full_disk_ends_the_run(void **state) {
